@@ -1,0 +1,127 @@
+"""Readings: every measured fact, who measured it, how, and what the measuring did to the target.
+
+The table :data:`READINGS` is the vocabulary between the worker that measures and the rules that conclude: a rule may only use names
+that stand here, and the worker may only send such names.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Effect(StrEnum):
+    """What taking a reading does to the target, mildest first."""
+
+    PASSIVE = "passive"
+    STICKY = "sticky"  # clears a sticky flag by reading it
+    WRITE = "write"  # writes RAM or debug registers, restored where possible
+    HALT = "halt"
+    RESET = "reset"
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One measured fact.
+
+    Attributes:
+        name: a key of :data:`READINGS`.
+        value: JSON value. Registers are integers here and printed as hex; a list is a series of samples in time order.
+        at: seconds since the job began.
+        how: how it was taken this time, if the table's text is not enough ("after the failure", "at 100 kHz").
+    """
+
+    name: str
+    value: Any
+    at: float = 0.0
+    how: str = ""
+
+
+class ReadingKind(msgspec.Struct, frozen=True):
+    """What a reading means: one row of the vocabulary."""
+
+    unit: str
+    how: str
+    effect: Effect = Effect.PASSIVE
+
+
+def _kind(unit: str, how: str, effect: Effect = Effect.PASSIVE) -> ReadingKind:
+    return ReadingKind(unit, how, effect)
+
+
+READINGS: dict[str, ReadingKind] = {
+    # --- host and probe -----------------------------------------------------------------------------------------------------------
+    "probe.found": _kind("bool", "pyOCD lists a probe with this unique id"),
+    "probe.listed": _kind("list", "unique ids of all probes that pyOCD lists"),
+    "probe.kind": _kind("", "driver that pyOCD uses: cmsis-dap, stlink, jlink, picoprobe or other"),
+    "probe.product": _kind("", "vendor, product and firmware that the probe reports"),
+    "probe.errno": _kind("errno", "error number of the USB transfer that failed"),
+    "probe.present": _kind("bool", "probe still listed after the failure"),
+    "probe.holder": _kind("", "process that has the probe's device node open"),
+    "probe.hung": _kind("s", "probe did not answer a USB transfer for this long"),
+    # --- power and wires ----------------------------------------------------------------------------------------------------------
+    "vtref": _kind("V", "voltage at the probe's target-voltage pin (not the chip's own supply pin)"),
+    "nreset.undriven": _kind("level", "nRESET samples between opening the probe and DAP_Connect, while this probe drives nothing"),
+    "nreset.connected": _kind("level", "nRESET samples after DAP_Connect (some probes drive the line high from here on)"),
+    "nreset.pin_proven": _kind("bool", "this probe's nRESET read-back has been seen high before, so a low level means something"),
+    "nreset.released": _kind("level", "nRESET samples after this probe pulled it low and let go", Effect.RESET),
+    "nreset.rise_ms": _kind("ms", "time from release until nRESET read high", Effect.RESET),
+    "swd.clock": _kind("Hz", "SWD clock of the job"),
+    "swd.dpidr": _kind("reg", "DPIDR, the first access after a line reset (ADIv5.2 B5.2)"),
+    "swd.ack": _kind("", "what came instead of an answer: no-ack, ack-0, wait, fault, parity, error, or the probe's own code"),
+    "swd.sweep": _kind("dict", "DPIDR reads that came back right, of how many, by SWD clock in Hz"),
+    "swd.dpidr_under_reset": _kind("reg", "DPIDR while this probe holds nRESET low; null when silent", Effect.RESET),
+    "swd.errors": _kind("dict", "link errors counted over a number of register reads: {reads, errors, kinds}"),
+    "dp.power_ack": _kind("bool", "debug and system power-up acknowledged in DP CTRL/STAT within 100 ms"),
+    "dp.ctrl_stat": _kind("reg", "DP CTRL/STAT"),
+    "ap.idr": _kind("reg", "IDR of access port 0"),
+    "ap.csw": _kind("reg", "CSW of access port 0; bit 6 DeviceEn"),
+    # --- core ---------------------------------------------------------------------------------------------------------------------
+    "core.cpuid": _kind("reg", "CPUID 0xE000ED00"),
+    "core.dhcsr": _kind("reg", "DHCSR 0xE000EDF0, series: two back to back, then every 25 ms; the first tells of the past", Effect.STICKY),
+    "core.dhcsr_ms": _kind("ms", "time from the first to the last DHCSR sample"),
+    "core.reset_catch": _kind("", "reset-catch test (DEMCR.VC_CORERESET, 150 ms): halted, still-in-reset, not-caught", Effect.WRITE),
+    "core.halt": _kind("", "result of C_HALT within 100 ms: halted or the DHCSR read instead", Effect.HALT),
+    "core.debug_was_on": _kind("bool", "C_DEBUGEN was set at the first look: another debugger or a crashed session"),
+    "core.pcsr": _kind("reg", "DWT_PCSR 0xE000101C samples without halting"),
+    "core.fault": _kind("dict", "registers after a fault: pc, ipsr, cfsr, hfsr, bfar"),
+    # --- chip ---------------------------------------------------------------------------------------------------------------------
+    "chip.family": _kind("", "row of the family table that the identity registers select"),
+    "chip.idcode": _kind("reg", "the family's identity register"),
+    "chip.dev_id": _kind("reg", "device id out of the identity register"),
+    "chip.flash_kib": _kind("KiB", "flash size register"),
+    "target.expected": _kind("dict", "what the chosen target stands for: {target, dev_ids}"),
+    "option.rdp": _kind("reg", "read-out protection byte, read twice 20 ms apart"),
+    "option.wrp": _kind("list", "write-protected ranges [first, last] out of the option registers"),
+    "flash.read_fault": _kind("reg", "address in flash that faulted on reading"),
+    "flash.sr": _kind("reg", "flash status register before the next call could clear it"),
+    "flash.busy": _kind("bool", "flash controller still busy after the call's deadline"),
+    # --- algorithm, RAM, flash result ---------------------------------------------------------------------------------------------
+    "ram.test": _kind("dict", "address-in-data then inverse over the algorithm's RAM: {ok, address, wrote, read, bad, words, kind}",
+                      Effect.WRITE),
+    "algo.readback": _kind("dict", "algorithm read back after loading: {ok, address, wrote, read, bad, words}", Effect.WRITE),
+    "algo.call": _kind("dict", "the failing call: {function, address, length, r0, pc, ipsr, timeout_s}", Effect.WRITE),
+    "algo.reset_seen": _kind("bool", "the core was reset during an algorithm call (debug enable or trap bits lost)"),
+    "buffer.readback": _kind("dict", "page buffer sent again and read back: {ok, address, wrote, read, bad, words}", Effect.WRITE),
+    "verify.first": _kind("dict", "first difference after programming: {address, expected, read, bad, bytes}"),
+    "verify.pattern": _kind("", "pattern of the differences: not-erased, not-programmed, old-content, bits, stale-buffer, mixed"),
+    "verify.reread": _kind("", "same differences when read again: same or moved"),
+    # --- image --------------------------------------------------------------------------------------------------------------------
+    "image.facts": _kind("dict", "what is wrong with the file or where it does not fit, with both sides in numbers"),
+    "image.map": _kind("list", "the chip's flash and RAM ranges [name, first, last]"),
+    # --- engine -------------------------------------------------------------------------------------------------------------------
+    "engine.error": _kind("", "error text of pyOCD or of the USB layer, verbatim"),
+    "engine.exit": _kind("", "exit status or signal of a worker that died"),
+    "engine.deadline": _kind("s", "deadline of the step that overran"),
+    "engine.interrupted": _kind("count", "times this drop's job was cut off"),
+}
+"""Every reading that exists: unit, how it is taken, what that does to the target."""
+
+
+def latest(readings: tuple[Reading, ...], name: str) -> Any:
+    """The value of the last reading with this name, or None."""
+    for reading in reversed(readings):
+        if reading.name == name:
+            return reading.value
+    return None

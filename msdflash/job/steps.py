@@ -1,0 +1,27 @@
+"""The steps of a job, in the order in which they happen."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """Where a job is, or where it ended. Reports name the step, deadlines belong to it."""
+
+    TAKE = "take"  # the file was copied into the spool (parent)
+    IMAGE = "image"  # decoding the file (parent)
+    START = "start"  # worker process ready
+    OPEN = "open"  # finding and opening the probe over USB
+    MEASURE = "measure"  # raw look at the target before pyOCD's board initialisation
+    CONNECT = "connect"  # pyOCD's board initialisation, reset and halt
+    IDENTIFY = "identify"  # is the silicon what the target says
+    CHECK = "check"  # image against memory map and boot header
+    PLAN = "plan"  # reading each affected sector, overlay of the image
+    LOAD = "load"  # RAM test, algorithm download and its read-back
+    ERASE = "erase"
+    PROGRAM = "program"
+    VERIFY = "verify"
+    RESET = "reset"  # reset into the new program
+    OBSERVE = "observe"  # is it running
+    CLOSE = "close"
+    DONE = "done"
