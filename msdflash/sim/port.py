@@ -40,14 +40,18 @@ class TargetPort(Protocol):
     def transfer(self, request: int, data: int = 0) -> tuple[int, int]:
         """One SWD transfer as it is on the wire: ``(ack, read data)``. AP reads are posted: the data belong to the access before."""
 
-    def read_block(self, request: int, count: int) -> tuple[int, bytes]:
+    def read_block(self, request: int, count: int, retries: int = 0) -> tuple[int, bytes]:
         """``count`` AP reads with the pipeline handled (``count`` posted reads, then RDBUFF): ``(ack, little-endian words that came back)``.
 
         Same transfers, sticky flags and faults as ``count`` + 1 calls of :meth:`transfer`; only quicker. For a DP register: ``count`` reads.
+        Each transfer that answers WAIT is repeated up to ``retries`` times, as probe firmware does; then the block ends with WAIT.
         """
 
-    def write_block(self, request: int, words: bytes) -> tuple[int, int]:
-        """AP or DP writes of little-endian words: ``(ack of the last, words accepted)``. Same as calls of :meth:`transfer`."""
+    def write_block(self, request: int, words: bytes, retries: int = 0) -> tuple[int, int]:
+        """AP or DP writes of little-endian words: ``(ack of the last, words accepted)``. Same as calls of :meth:`transfer`.
+
+        WAIT is repeated as in :meth:`read_block`.
+        """
 
     def set_nreset(self, drive: Drive) -> None:
         """What the probe does to nRESET from now on."""
