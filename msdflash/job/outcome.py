@@ -120,6 +120,7 @@ class Outcome(msgspec.Struct, frozen=True):
         timings: seconds by step.
         tallies: costs, such as ``sectors_read``, ``sectors_erased``, ``chunks_programmed``.
         log: the last lines of the engine's log.
+        broken: why the probe must not be used any more (its worker cannot be ended), or None. Set by the parent only.
     """
 
     job: str
@@ -136,6 +137,7 @@ class Outcome(msgspec.Struct, frozen=True):
     timings: dict[str, float] = msgspec.field(default_factory=dict)
     tallies: dict[str, int] = msgspec.field(default_factory=dict)
     log: tuple[str, ...] = ()
+    broken: str | None = None
 
 
 class ListedProbe(msgspec.Struct, frozen=True):
