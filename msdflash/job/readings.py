@@ -59,6 +59,7 @@ READINGS: dict[str, ReadingKind] = {
     "probe.errno": _kind("errno", "error number of the USB transfer that failed"),
     "probe.present": _kind("bool", "probe still listed after the failure"),
     "probe.holder": _kind("", "process that has the probe's device node open"),
+    "usb.node": _kind("dict", "the probe's USB device in the system's own list, not through pyOCD: {present, vid, pid, serial}"),
     "probe.hung": _kind("s", "probe did not answer a USB transfer for this long"),
     # --- power and wires ----------------------------------------------------------------------------------------------------------
     "vtref": _kind("V", "voltage at the probe's target-voltage pin (not the chip's own supply pin)"),
@@ -98,7 +99,8 @@ READINGS: dict[str, ReadingKind] = {
     "flash.sr": _kind("reg", "flash status register before the next call could clear it"),
     "flash.busy": _kind("bool", "flash controller still busy after the call's deadline"),
     # --- algorithm, RAM, flash result ---------------------------------------------------------------------------------------------
-    "ram.test": _kind("dict", "address-in-data then inverse over the algorithm's RAM: {ok, address, wrote, read, bad, words, kind}",
+    "ram.test": _kind("dict", "address-in-data then inverse over the algorithm's RAM: {ok, address, wrote, read, bad, words, kind}; "
+                      "kind: all, above, alias, bits, lost (right at first, wrong later), fault or mixed",
                       Effect.WRITE),
     "algo.readback": _kind("dict", "algorithm read back after loading: {ok, address, wrote, read, bad, words}", Effect.WRITE),
     "algo.call": _kind("dict", "the failing call: {function, address, length, r0, pc, ipsr, timeout_s}", Effect.WRITE),
