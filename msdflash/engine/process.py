@@ -1,0 +1,186 @@
+"""One worker process: a fresh interpreter in a group and an empty folder of its own, and surely gone afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import psutil
+
+from msdflash.engine.channel import Channel, open_source
+from msdflash.engine.environment import worker_environment
+from msdflash.errors import WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+log = logging.getLogger(__name__)
+
+GRACE = 0.5
+"""Seconds between the polite request to end and the kill."""
+
+KILL_WAIT = 5.0
+"""Seconds after the kill until a process counts as one that cannot be killed (a driver call that never returns)."""
+
+
+class WorkerProcess:
+    """A started worker. It is never forked from this process' memory (exec only) and takes one order.
+
+    Attributes:
+        pid: process id, which is also the id of its group on POSIX.
+        folder: its private, empty working directory; removed by :meth:`end`.
+        channel: lines that it says, tail of its standard error.
+    """
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+        """Start it. Raises :class:`~msdflash.errors.WorkerError` when the system will not."""
+        self.folder = Path(tempfile.mkdtemp(prefix="msdflash-worker-"))
+        try:
+            self._process = _start(command, worker_environment(os.environ if environ is None else environ), self.folder)
+        except OSError as error:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise WorkerError(f"cannot start a worker ({command[0]}): {error}") from error
+        self.pid = self._process.pid
+        # The source gets descriptors of its own: Popen's pipe objects must not be read beside it.
+        self.channel = Channel(open_source(_take(self._process.stdout), _take(self._process.stderr)))
+
+    @property
+    def alive(self) -> bool:
+        """It has not ended."""
+        return self._process.poll() is None
+
+    @property
+    def fit(self) -> bool:
+        """Alive, and its folder has not been swept away by a cleaner of temporary files."""
+        return self.alive and self.folder.is_dir()
+
+    def send(self, line: bytes) -> None:
+        """Write one line. Raises :class:`~msdflash.errors.WorkerError` when the worker no longer listens."""
+        stdin = self._process.stdin
+        try:
+            if stdin is None or stdin.closed:
+                raise WorkerError("the worker's input is closed")
+            stdin.write(line)
+            stdin.flush()
+        except OSError as error:
+            raise WorkerError(f"the worker does not take its order: {error}") from error
+
+    def hang_up(self) -> None:
+        """Close its standard input, which ends a worker that keeps its contract."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+    def wait(self, timeout: float) -> int | None:
+        """Its exit status (negative: signal, on POSIX), or None while it lives."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def end(self, patience: float = 0.0) -> bool:
+        """See it dead with all that it started, and clean up. May be called again.
+
+        Args:
+            patience: seconds to wait for it to go by itself after its input is closed, before it is told to.
+
+        Returns:
+            False when even the kill did not end it within :data:`KILL_WAIT`: then it may still hold its probe, and
+            this may be called again later.
+        """
+        self.hang_up()
+        gone = self.wait(patience) is not None if patience > 0 else self._process.poll() is not None
+        children = [] if gone else _descendants(self.pid)
+        if not gone:
+            _terminate(self._process)
+            self.wait(GRACE)
+        # Even after a quiet end: what it started may live on in its group.
+        _kill_group(self._process)
+        _kill_all(children)
+        if self.wait(KILL_WAIT) is None:
+            log.error("worker %d cannot be ended; it may still hold its probe", self.pid)
+            return False
+        self.channel.drain()
+        self.channel.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return True
+
+    def exit_text(self) -> str:
+        """How it ended, in words: ``exit status 3``, ``signal SIGSEGV``, ``still running``."""
+        status = self._process.poll()
+        if status is None:
+            return "still running"
+        if status < 0:
+            try:
+                return f"signal {signal.Signals(-status).name}"
+            except ValueError:
+                return f"signal {-status}"
+        return f"exit status {status}"
+
+
+def _start(command: Sequence[str], environ: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+    return subprocess.Popen(
+        command,
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=environ,
+        start_new_session=sys.platform != "win32",
+        creationflags=flags,
+    )
+
+
+def _take(stream: IO[bytes] | None) -> int:
+    """A descriptor of our own for a pipe object, which is closed."""
+    if stream is None:
+        raise WorkerError("a worker without pipes")
+    fd = os.dup(stream.fileno())
+    stream.close()
+    return fd
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end: SIGTERM, or on Windows the break event, which a process group of its own can be sent."""
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            process.terminate()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill it and everything in its session's group, without asking."""
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _kill_all(children: list[psutil.Process]) -> None:
+    """Kill processes that left the group; psutil checks their creation time, so a reused id is never hit."""
+    for child in children:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    if children:
+        psutil.wait_procs(children, timeout=1.0)

@@ -1,0 +1,123 @@
+"""Warm workers: there when wanted, never too many, gone when closed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from msdflash.engine.environment import worker_command, worker_environment
+from msdflash.engine.pool import Pool
+from msdflash.engine.runner import Engine, Limits
+from msdflash.errors import WorkerError
+from msdflash.job.order import Connection, FlashOrder
+
+if TYPE_CHECKING:
+    from msdflash.job.messages import Message
+
+ORDER = FlashOrder(job="j1", connection=Connection(probe="P1"), path="/nowhere", name="a.bin", sha256="0" * 64)
+Hostile = Callable[..., list[str]]
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(0, 0), (1, 1), (2, 2), (9, 2)])
+def test_at_most_two_are_kept(hostile: Hostile, asked: int, kept: int) -> None:
+    pool = Pool(hostile("for_ever()"), warm=asked)
+    pool.refill()
+    pool.refill()
+    assert len(pool.pids()) == kept
+    assert children() == set(pool.pids())
+    pool.close()
+    assert children() == set()
+    with pytest.raises(WorkerError):
+        pool.take()
+    pool.refill()
+    pool.close()
+    assert children() == set()
+
+
+def test_warm_worker_is_used_once_and_replaced_while_the_job_runs(hostile: Hostile) -> None:
+    pool = Pool(hostile('begin("open"); finished(proved=True)'), warm=1)
+    engine = Engine(pool, Limits(ready=10))
+    engine.warm_up()
+    (first,) = pool.pids()
+    during: list[tuple[int, ...]] = []
+    seen: list[int] = []
+
+    def listen(message: Message) -> None:
+        if hasattr(message, "pid"):
+            seen.append(message.pid)
+        during.append(pool.pids())
+
+    assert engine.run(ORDER, listen).proved
+    assert seen == [first]
+    assert len(during[-1]) == 1
+    assert during[-1] != (first,)
+    assert engine.run(ORDER, listen).proved
+    assert seen[1] == during[-4][0] if len(during) > 3 else True
+    engine.close()
+    assert children() == set()
+
+
+def test_dead_and_swept_workers_are_not_handed_out(hostile: Hostile) -> None:
+    pool = Pool(hostile("for_ever()"), warm=2)
+    pool.refill()
+    dead, swept = pool.pids()
+    process = psutil.Process(dead)
+    process.kill()
+    psutil.wait_procs([process], timeout=5)
+    shutil.rmtree(next(worker.folder for worker in pool._idle if worker.pid == swept))
+    worker = pool.take()
+    assert worker.pid not in (dead, swept)
+    assert worker.end()
+    pool.close()
+    assert children() == set()
+
+
+def test_idle_workers_use_no_processor_time(hostile: Hostile) -> None:
+    pool = Pool(hostile("for_ever()"), warm=1)
+    pool.refill()
+    process = psutil.Process(pool.pids()[0])
+    own = psutil.Process()
+    worker = pool.take()
+    assert worker.channel.line(10) is not None  # it is ready: from now on it waits
+    before = sum(process.cpu_times()[:2]) + sum(own.cpu_times()[:2])
+    assert worker.wait(0.5) is None
+    assert sum(process.cpu_times()[:2]) + sum(own.cpu_times()[:2]) - before < 0.05
+    worker.end()
+    pool.close()
+
+
+def test_environment_is_an_allow_list() -> None:
+    given = {
+        "PATH": "/bin",
+        "Path": "x",
+        "SystemRoot": "C:",
+        "PYTHONPATH": "/evil",
+        "PYOCD_PROBE": "1",
+        "LC_ALL": "C",
+        "LD_PRELOAD": "/evil",
+        "MSDFLASH_SIM_BENCH": "b",
+        "SECRET_TOKEN": "s",
+    }
+    kept = worker_environment(given)
+    assert {name for name in kept if name != "PYTHONPATH"} == {
+        "PATH",
+        "Path",
+        "SystemRoot",
+        "LC_ALL",
+        "MSDFLASH_SIM_BENCH",
+    }
+    assert kept.get("PYTHONPATH") != "/evil"
+
+
+def test_command_keeps_the_working_directory_out_of_imports() -> None:
+    command = worker_command()
+    assert "-P" in command
+    assert command[-2:] == ["-m", "msdflash.worker"]
