@@ -1,0 +1,126 @@
+"""The family table and the questions that are asked of it.
+
+How the worker uses it: :func:`candidates` with what the debug port says; read the identity register of the first candidate that has
+one; :func:`identify` with the address and the word. Only candidates' registers are read, since a foreign address can hit a peripheral
+that does not like to be read.
+"""
+
+from __future__ import annotations
+
+from msdflash.chips import nordic, nxp, raspberry, stm32, stm32_ids
+from msdflash.chips.model import Builtin, Device, Family
+
+FAMILIES: tuple[Family, ...] = (
+    stm32.L4,
+    stm32.F1,
+    stm32.F4,
+    stm32.L0,
+    stm32.H7,
+    stm32_ids.F0,
+    stm32_ids.F2,
+    stm32_ids.F3,
+    stm32_ids.F7,
+    stm32_ids.G0,
+    stm32_ids.G4,
+    stm32_ids.C0,
+    stm32_ids.L1,
+    stm32_ids.L5,
+    stm32_ids.U5,
+    stm32_ids.H5,
+    stm32_ids.WB,
+    stm32_ids.WL,
+    nordic.NRF51,
+    nordic.NRF52,
+    nxp.K64F,
+    nxp.KL25Z,
+    nxp.LPC17,
+    nxp.LPC55,
+    raspberry.RP2040,
+)
+"""Every family, in the order in which candidates are offered."""
+
+UNREADABLE_SIZES = (0, 0xFFFF, 0xFFFF_FFFF)
+"""Values of a flash size register that mean "not readable now", never a size."""
+
+
+def candidates(
+    dpidr: int | None, ap_idr: int | None, cpuid: int | None, designer: int | None = None
+) -> tuple[Family, ...]:
+    """Families that none of the given identity values refutes. A value of None refutes nothing.
+
+    Args:
+        dpidr: DPIDR of the debug port.
+        ap_idr: IDR of the memory access port; its revision is ignored.
+        cpuid: CPUID 0xE000ED00; only the part number [15:4] counts.
+        designer: JEP106 designer out of the ROM table (bank in [11:8]), where it is not Arm's generic 0x43B.
+    """
+    return tuple(
+        family
+        for family in FAMILIES
+        if (dpidr is None or dpidr in family.dpidrs)
+        and (ap_idr is None or ap_idr & 0x0FFF_FFFF in family.ap_idrs)
+        and (cpuid is None or cpuid >> 4 & 0xFFF in family.cores)
+        and (designer in (None, 0x43B) or family.designer in (None, designer))
+    )
+
+
+def identify(families: tuple[Family, ...], address: int, word: int) -> tuple[Family, Device] | None:
+    """Which of ``families`` has its identity register at ``address`` and knows the device id in ``word``; None if none does."""
+    for family in families:
+        if family.idcode is not None and family.idcode.address == address:
+            known = device(family, family.idcode.of(word))
+            if known is not None:
+                return family, known
+    return None
+
+
+def device(family: Family, dev_id: int) -> Device | None:
+    """The die with this device id, or None. nRF51 has many hardware ids for one die: its row answers to all of them."""
+    for known in family.devices:
+        if known.dev_id == dev_id:
+            return known
+    return family.devices[0] if len(family.devices) == 1 and family.devices[0].dev_id == 0 else None
+
+
+def family_of_target(target: str) -> Family | None:
+    """The family of a pyOCD target name: by the table, or for STM32 by the ordering code. None where the table has no such family."""
+    name = target.lower()
+    for family in FAMILIES:
+        if name in family.targets or any(builtin.target == name for known in family.devices for builtin in known.builtins):
+            return family
+    for family in FAMILIES:
+        if any(_has_line(name, line) for known in family.devices for line in known.lines):
+            return family
+    return None
+
+
+def devices_of_target(target: str) -> tuple[Device, ...]:
+    """The dies that a target name stands for: those with this builtin as ``same die``, else those whose line the name spells."""
+    name = target.lower()
+    dies = [known for family in FAMILIES for known in family.devices]
+    exact = [known for known in dies if any(item.target == name and item.why == "same die" for item in known.builtins)]
+    if not exact:
+        exact = [known for known in dies if any(_has_line(name, line) for line in known.lines)]
+    return tuple(exact)
+
+
+def builtin_for(known: Device, flash_kib: int | None) -> Builtin | None:
+    """The builtin that fits a die with this much flash: the smallest that is large enough. None where none fits or the size is unknown."""
+    if flash_kib is None or flash_kib in UNREADABLE_SIZES:
+        return None
+    fitting = [item for item in known.builtins if item.kib == flash_kib or (item.kib > flash_kib and not item.exact)]
+    return min(fitting, key=lambda item: item.kib, default=None)
+
+
+def target_for(family: Family, dev_id: int, flash_kib: int | None) -> str | None:
+    """PyOCD's builtin target with this die's flash controller and layout, or None: then only a CMSIS-Pack helps.
+
+    Where the builtin has more flash than the part, the caller cuts the map to ``flash_kib``.
+    """
+    known = device(family, dev_id)
+    found = builtin_for(known, flash_kib) if known is not None else None
+    return found.target if found is not None else None
+
+
+def _has_line(name: str, line: str) -> bool:
+    return name.startswith("stm32" + line) or (not name.startswith("stm32") and name.startswith(line))

@@ -1,0 +1,296 @@
+"""The shape of chip knowledge: registers, rules, devices, families. The tables that fill it stand in the vendor modules."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Register(msgspec.Struct, frozen=True):
+    """A field in a memory-mapped register.
+
+    Attributes:
+        address: absolute address; ``size`` bytes are read there.
+        shift: lowest bit of the field.
+        mask: of the field, after shifting.
+        size: access width in bytes (4, 2 or 1). A 16-bit register next to an unmapped half must not be read as a word.
+    """
+
+    address: int
+    shift: int = 0
+    mask: int = 0xFFFF_FFFF
+    size: int = 4
+
+    def of(self, word: int) -> int:
+        """The field's value out of the register's value."""
+        return (word >> self.shift) & self.mask
+
+
+class Flag(msgspec.Struct, frozen=True):
+    """One named bit, with what it says in plain words."""
+
+    bit: int
+    name: str
+    meaning: str
+
+
+class FlagRegister(msgspec.Struct, frozen=True):
+    """A register of named bits.
+
+    Attributes:
+        address: absolute address.
+        flags: its named bits.
+        busy: bit that says that the controller works (or None).
+        idle_when: value of the busy bit when the controller is idle (Kinetis and Nordic say *ready*, not *busy*).
+        size: access width in bytes.
+        sticky: a set flag may be old news: it stays until software clears it, so compare with a reading from before.
+    """
+
+    address: int
+    flags: tuple[Flag, ...]
+    busy: int | None = None
+    idle_when: int = 0
+    size: int = 4
+    sticky: bool = True
+
+    def names(self, word: int) -> tuple[str, ...]:
+        """Names of the bits that are set."""
+        return tuple(flag.name for flag in self.flags if word >> flag.bit & 1)
+
+    def is_busy(self, word: int) -> bool:
+        """The controller was working when the word was read. False where no bit says so."""
+        return self.busy is not None and (word >> self.busy & 1) != self.idle_when
+
+
+class RdpRule(msgspec.Struct, frozen=True):
+    """How a family codes STM32 read-out protection.
+
+    Attributes:
+        register: the field.
+        levels: ``(value, level)``; level is ``0``, ``0.5 or 1``, ``1`` or ``2``.
+        otherwise: level of every other value.
+    """
+
+    register: Register
+    levels: tuple[tuple[int, str], ...]
+    otherwise: str
+
+    def level(self, word: int) -> str:
+        """Protection level out of the whole register's value."""
+        return dict(self.levels).get(self.register.of(word), self.otherwise)
+
+
+class WrpArea(msgspec.Struct, frozen=True):
+    """One write-protection register and the flash that it speaks of.
+
+    Attributes:
+        address: of the register.
+        base: flash address of its first unit.
+        units: length in bytes of each unit; the last one repeats for ever when ``tail`` is set in the rule.
+        shift: lowest bit of the unit bits (bit kinds), or of the start page (range kind).
+        end_shift: lowest bit of the end page (range kind).
+        width: bits of a page number (range kind).
+    """
+
+    address: int
+    base: int
+    units: tuple[int, ...]
+    shift: int = 0
+    end_shift: int = 16
+    width: int = 8
+
+
+class WrpRule(msgspec.Struct, frozen=True):
+    """How a family codes write protection.
+
+    Attributes:
+        kind: ``range`` (start and end page, start above end means none), ``zero`` (bit 0 protects) or ``one`` (bit 1 protects).
+        areas: the registers.
+        tail: the last bit stands for all the rest of the flash.
+        flip: bit that turns the meaning round, as ``(register, bit value that flips)``. Where it flips, this table says nothing:
+            :meth:`protected` must not be used (the bits then speak of read protection).
+    """
+
+    kind: str
+    areas: tuple[WrpArea, ...]
+    tail: bool = False
+    flip: tuple[Register, int] | None = None
+
+    def protected(self, words: tuple[int, ...], flash: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """Write-protected ``(first, last)`` addresses.
+
+        Args:
+            words: values of the areas' registers, in their order.
+            flash: ``(first address, length)`` of the main flash; ranges are cut to it.
+        """
+        ranges: list[tuple[int, int]] = []
+        for area, word in zip(self.areas, words, strict=True):
+            ranges += self._range(area, word) if self.kind == "range" else self._bits(area, word, sum(flash))
+        first, end = flash[0], sum(flash)
+        cut = sorted((max(a, first), min(b, end - 1)) for a, b in ranges if b >= first and a < end)
+        merged: list[tuple[int, int]] = []
+        for a, b in cut:
+            if merged and a <= merged[-1][1] + 1:
+                merged[-1] = (merged[-1][0], max(b, merged[-1][1]))
+            else:
+                merged.append((a, b))
+        return tuple(merged)
+
+    def _range(self, area: WrpArea, word: int) -> list[tuple[int, int]]:
+        mask = (1 << area.width) - 1
+        start, end, page = word >> area.shift & mask, word >> area.end_shift & mask, area.units[0]
+        return [(area.base + start * page, area.base + (end + 1) * page - 1)] if start <= end else []
+
+    def _bits(self, area: WrpArea, word: int, flash_end: int) -> list[tuple[int, int]]:
+        ranges = []
+        first = area.base
+        for index, length in enumerate(area.units):
+            last = flash_end - 1 if self.tail and index == len(area.units) - 1 else first + length - 1
+            if (word >> (area.shift + index) & 1) == (self.kind == "one") and first < flash_end:
+                ranges.append((first, last))
+            first += length
+        return ranges
+
+
+class ApLock(msgspec.Struct, frozen=True):
+    """A vendor access port that tells of a lock while the memory port is closed. Read only; nothing here unlocks.
+
+    Attributes:
+        ap: index of the access port.
+        idr: its IDR without the revision ([31:28] zero).
+        register: its status field.
+        locked: value of the field that means locked.
+        valid: ``(mask, value)`` that the status must show before the field means anything, or None.
+        times: equal readings needed before it may be believed (blank Kinetis parts flicker while they loop in reset).
+    """
+
+    ap: int
+    idr: int
+    register: Register
+    locked: int
+    valid: tuple[int, int] | None = None
+    times: int = 2
+
+    def is_locked(self, word: int) -> bool | None:
+        """True or False as the port says; None where the status is not valid now."""
+        if self.valid is not None and word & self.valid[0] != self.valid[1]:
+            return None
+        return self.register.of(word) == self.locked
+
+
+class Freeze(msgspec.Struct, frozen=True):
+    """Bits that stop watchdogs while the core is halted: ``value = value | bits`` at ``address``."""
+
+    address: int
+    bits: int
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Worst-case flash times of a data sheet, in seconds.
+
+    Attributes:
+        erase: one sector (the largest).
+        program: one unit of ``unit`` bytes.
+        unit: bytes of a programming unit.
+        mass_erase: the whole flash (used for deadlines of other people's calls only; msdflash never orders one).
+        source: data sheet or manual.
+    """
+
+    erase: float
+    program: float
+    unit: int
+    mass_erase: float
+    source: str
+
+
+class Builtin(msgspec.Struct, frozen=True):
+    """A pyOCD builtin target that fits a device.
+
+    Attributes:
+        kib: flash of the builtin's memory map; parts with less use it with the map cut to the size register.
+        target: pyOCD's name.
+        why: ``same die`` or ``same flash controller`` (then page size, layout and algorithm RAM were compared).
+        exact: only for parts with exactly this much flash: a shorter part has another layout, not just an earlier end.
+    """
+
+    kib: int
+    target: str
+    why: str = "same die"
+    exact: bool = False
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A die.
+
+    Attributes:
+        dev_id: device id out of the family's identity register; 0 where the family has none.
+        part: name for people.
+        lines: first letters of ordering codes (``L476``), lower case without maker prefix.
+        builtins: pyOCD targets, by flash size; empty where none fits (then a CMSIS-Pack is needed).
+        ram: ``(start, length)`` of each RAM, aliases included; what an initial stack pointer may point into.
+        kib: least and most flash of parts with this die, in KiB.
+        note: what a user of this row has to know, or empty.
+    """
+
+    dev_id: int
+    part: str
+    lines: tuple[str, ...] = ()
+    builtins: tuple[Builtin, ...] = ()
+    ram: tuple[tuple[int, int], ...] = ()
+    kib: tuple[int, int] = (0, 0xFFFF)
+    note: str = ""
+
+
+class Family(msgspec.Struct, frozen=True):
+    """Everything that msdflash knows about a family of chips.
+
+    Attributes:
+        id: stable name (``stm32l4``).
+        title: name for people.
+        vendor: maker.
+        cores: CPUID [15:4] of its cores.
+        dpidrs: DPIDR values seen. They identify the debug port, never the part: they can refute, not prove.
+        ap_idrs: IDR of its memory access ports, revision [31:28] zeroed.
+        designer: JEP106 designer in the ROM table, bank in [11:8] (``0x020`` ST), or None where it is generic.
+        idcode: identity register with the device id field, or None.
+        flash_kib: flash size register in KiB, or None. 0xFFFF and 0 mean unreadable now, not a size.
+        flash_base: first address of the main flash.
+        rdp: STM32 read-out protection rule.
+        wrp: write-protection rule.
+        lock: vendor access port that tells of a lock.
+        flash_sr: flash status registers (one per bank).
+        reset_cause: reset-cause registers.
+        freeze: watchdog freeze bits for debug halts.
+        erased: value of an erased byte.
+        boot: kind of boot header at the start of the boot flash: ``cortex-m``, ``rp2040-boot2``, ``imxrt-fcfb``.
+        transforms: named changes that the path to flash makes to the data.
+        timing: worst-case flash times, or None where none was looked up.
+        program_chunk: bytes that one ProgramPage call of the builtin algorithm may take beyond its page; 0 = page size only.
+        dp_under_reset: the debug port answers while nRESET is low; None = differs or unknown.
+        targets: further pyOCD builtin targets of the family that no row of ``devices`` names.
+        devices: the dies.
+    """
+
+    id: str
+    title: str
+    vendor: str
+    cores: tuple[int, ...]
+    dpidrs: tuple[int, ...]
+    ap_idrs: tuple[int, ...]
+    designer: int | None
+    idcode: Register | None
+    flash_kib: Register | None
+    flash_base: int
+    devices: tuple[Device, ...]
+    rdp: RdpRule | None = None
+    wrp: WrpRule | None = None
+    lock: ApLock | None = None
+    flash_sr: tuple[FlagRegister, ...] = ()
+    reset_cause: tuple[FlagRegister, ...] = ()
+    freeze: tuple[Freeze, ...] = ()
+    erased: int = 0xFF
+    boot: str = "cortex-m"
+    transforms: tuple[str, ...] = ()
+    timing: Timing | None = None
+    program_chunk: int = 0
+    dp_under_reset: bool | None = None
+    targets: tuple[str, ...] = ()

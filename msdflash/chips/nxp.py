@@ -1,0 +1,161 @@
+"""NXP families.
+
+Sources: SVD files that pyOCD ships (``MK64F12``, ``MKL25Z4``, ``LPC176x5x``, ``LPC55S69``), OpenOCD ``kinetis.c`` and ``lpc2000.c``,
+pyOCD ``flash_kinetis.py`` and ``target_kinetis.py``; times from the data sheets named in each row.
+"""
+
+from __future__ import annotations
+
+from msdflash.chips.model import ApLock, Builtin, Device, Family, Flag, FlagRegister, Register, Timing
+
+_NXP = "NXP"
+
+_MDM = ApLock(
+    1,
+    0x001C_0000,  # MDM-AP; K 0x00, L/M/V/E 0x20 in [7:4]
+    Register(0x00, shift=2, mask=1),  # STATUS.SYSSEC
+    1,
+    valid=(1 << 1 | 1 << 3, 1 << 1 | 1 << 3),  # FREADY and SYSRES (1 = out of reset): otherwise SYSSEC says nothing
+    times=10,
+)
+_FSTAT = (
+    Flag(0, "MGSTAT0", "the command failed its own check"),
+    Flag(4, "FPVIOL", "the address is protected"),
+    Flag(5, "ACCERR", "illegal access or command"),
+    Flag(6, "RDCOLERR", "flash was read during a command"),
+)
+_SRS0 = (
+    Flag(0, "WAKEUP", "woken from a low-leakage mode"),
+    Flag(1, "LVD", "low voltage"),
+    Flag(2, "LOC", "loss of clock"),
+    Flag(5, "WDOG", "watchdog"),
+    Flag(6, "PIN", "reset pin"),
+    Flag(7, "POR", "power-on"),
+)
+_SRS1 = (
+    Flag(1, "LOCKUP", "core lockup"),
+    Flag(2, "SW", "software reset"),
+    Flag(3, "MDM_AP", "debugger through the MDM-AP"),
+)
+_SRS = (
+    FlagRegister(0x4007_F000, _SRS0, size=1, sticky=False),
+    FlagRegister(0x4007_F001, _SRS1, size=1, sticky=False),
+)
+
+K64F = Family(
+    id="kinetis-k6x",
+    title="Kinetis K6x (FTFE)",
+    vendor=_NXP,
+    cores=(0xC24,),
+    dpidrs=(0x2BA0_1477,),
+    ap_idrs=(0x0477_0011,),
+    designer=None,  # the ROM table carries Arm's generic designer
+    idcode=Register(0x4004_8024, shift=20, mask=0xFFF),  # SIM_SDID FAMILYID, SUBFAMID, SERIESID
+    flash_kib=None,  # SIM_FCFG1.PFSIZE is a code, not KiB
+    flash_base=0,
+    lock=_MDM,
+    flash_sr=(FlagRegister(0x4002_0000, _FSTAT, busy=7, idle_when=1, size=1),),  # FTFE_FSTAT, CCIF
+    reset_cause=_SRS,
+    transforms=("kinetis-fcf",),
+    timing=Timing(0.113, 18e-6 * 8, 8, 3.7, "K64P144M120SF5 data sheet, flash timing (swap and mass erase with margin)"),
+    dp_under_reset=True,
+    devices=(Device(0x640, "MK64F", ("mk64fn1m0", "k64f"), (Builtin(1024, "k64f"),), ((0x1FFF_0000, 256 * 1024),), (512, 1024)),),
+)
+
+KL25Z = Family(
+    id="kinetis-kl2x",
+    title="Kinetis KL2x (FTFA)",
+    vendor=_NXP,
+    cores=(0xC60,),
+    dpidrs=(0x0BC1_1477,),
+    ap_idrs=(0x0477_0031,),
+    designer=None,
+    idcode=Register(0x4004_8024, shift=20, mask=0xFFF),
+    flash_kib=None,
+    flash_base=0,
+    lock=_MDM,
+    flash_sr=(FlagRegister(0x4002_0000, _FSTAT, busy=7, idle_when=1, size=1),),  # FTFA_FSTAT, CCIF
+    reset_cause=_SRS,
+    transforms=("kinetis-fcf",),
+    timing=Timing(0.113, 145e-6, 4, 0.5, "KL25P80M48SF0 data sheet, flash timing (mass erase with margin)"),
+    dp_under_reset=True,
+    devices=(
+        Device(0x251, "MKL25Z", ("mkl25z128", "kl25z"), (Builtin(128, "kl25z"),), ((0x1FFF_F000, 16 * 1024),), (32, 128)),
+    ),
+)
+
+LPC17 = Family(
+    id="lpc17xx",
+    title="LPC17xx",
+    vendor=_NXP,
+    cores=(0xC23,),
+    dpidrs=(0x2BA0_1477,),
+    ap_idrs=(0x0477_0011,),
+    designer=None,
+    idcode=None,  # the part number comes from the boot ROM (IAP command 54) only
+    flash_kib=None,
+    flash_base=0,
+    reset_cause=(
+        FlagRegister(
+            0x400F_C180,  # RSID
+            (
+                Flag(0, "POR", "power-on"),
+                Flag(1, "EXTR", "reset pin"),
+                Flag(2, "WDTR", "watchdog"),
+                Flag(3, "BODR", "brown-out"),
+            ),
+        ),
+    ),
+    transforms=("lpc-vector-checksum",),
+    timing=Timing(0.105, 1.05e-3, 256, 0.105, "LPC1769/68/67/66/65/64/63 data sheet, flash characteristics"),
+    dp_under_reset=True,
+    devices=(
+        Device(
+            0,
+            "LPC1768",
+            ("lpc1768",),
+            (Builtin(512, "lpc1768", exact=True),),
+            ((0x1000_0000, 32 * 1024), (0x2007_C000, 32 * 1024)),
+            (512, 512),
+        ),
+    ),
+)
+
+LPC55 = Family(
+    id="lpc55xx",
+    title="LPC55Sxx",
+    vendor=_NXP,
+    cores=(0xD21,),
+    dpidrs=(0x6BA0_2477,),
+    ap_idrs=(0x0477_0001,),
+    designer=None,
+    idcode=None,
+    flash_kib=None,
+    flash_base=0,
+    reset_cause=(
+        FlagRegister(
+            0x4002_0084,  # PMC.AOREG1
+            (
+                Flag(4, "POR", "power-on"),
+                Flag(5, "PADRESET", "reset pin"),
+                Flag(6, "BODRESET", "brown-out"),
+                Flag(7, "SYSTEMRESET", "system reset"),
+                Flag(8, "WDTRESET", "watchdog"),
+                Flag(9, "SWRRESET", "software reset"),
+            ),
+        ),
+    ),
+    dp_under_reset=None,
+    devices=(
+        Device(
+            0,
+            "LPC55S69",
+            ("lpc55s69",),
+            (Builtin(608, "lpc55s69", exact=True),),
+            ((0x2000_0000, 272 * 1024), (0x3000_0000, 272 * 1024), (0x0400_0000, 32 * 1024), (0x1400_0000, 32 * 1024)),
+            (608, 640),
+            "erased flash cannot be read at all on this family: a read fault there is normal",
+        ),
+    ),
+    targets=("lpc55s16", "lpc55s28", "lpc55s36", "lpc5526"),
+)

@@ -1,0 +1,43 @@
+"""Raspberry Pi's RP2040. Sources: pico-sdk ``hardware/regs`` headers and ``boot_stage2/pad_checksum``; W25Q16JV data sheet for times."""
+
+from __future__ import annotations
+
+from msdflash.chips.model import Builtin, Device, Family, Flag, FlagRegister, Register, Timing
+
+RP2040 = Family(
+    id="rp2040",
+    title="RP2040",
+    vendor="Raspberry Pi",
+    cores=(0xC60,),
+    dpidrs=(0x0BC1_2477,),  # multidrop: only probes that can send SWD sequences reach it
+    ap_idrs=(0x0477_0031,),
+    designer=None,
+    idcode=Register(0x4000_0000, shift=12, mask=0xFFFF),  # SYSINFO CHIP_ID.PART
+    flash_kib=None,  # the flash is another chip: only its JEDEC id tells
+    flash_base=0x1000_0000,
+    reset_cause=(
+        FlagRegister(
+            0x4006_4008,  # VREG_AND_CHIP_RESET CHIP_RESET
+            (
+                Flag(8, "HAD_POR", "power-on or brown-out"),
+                Flag(16, "HAD_RUN", "RUN pin"),
+                Flag(20, "HAD_PSM_RESTART", "debugger"),
+            ),
+        ),
+        FlagRegister(0x4005_8008, (Flag(0, "TIMER", "watchdog timer"), Flag(1, "FORCE", "watchdog forced by software"))),
+    ),
+    boot="rp2040-boot2",
+    timing=Timing(0.4, 3e-3, 256, 25.0, "W25Q16JV data sheet, AC characteristics (the flash of the reference board)"),
+    dp_under_reset=False,  # RUN resets everything, the debug port too
+    devices=(
+        Device(
+            2,
+            "RP2040",
+            ("rp2040",),
+            (Builtin(16 * 1024, "rp2040"),),
+            ((0x2000_0000, 264 * 1024), (0x2100_0000, 256 * 1024), (0x1500_0000, 16 * 1024)),
+            (512, 16 * 1024),
+        ),
+    ),
+    targets=("rp2040_core0", "rp2040_core1"),
+)
