@@ -64,7 +64,7 @@ class Listed(msgspec.Struct, frozen=True, tag="listed"):
 Message = Ready | Begin | Progress | Measured | Touched | Finished | Listed
 
 _encoder = msgspec.json.Encoder()
-_message = msgspec.json.Decoder(Message)
+_message: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 _order: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 
 

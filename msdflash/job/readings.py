@@ -99,9 +99,12 @@ READINGS: dict[str, ReadingKind] = {
     "flash.sr": _kind("reg", "flash status register before the next call could clear it"),
     "flash.busy": _kind("bool", "flash controller still busy after the call's deadline"),
     # --- algorithm, RAM, flash result ---------------------------------------------------------------------------------------------
-    "ram.test": _kind("dict", "address-in-data then inverse over the algorithm's RAM: {ok, address, wrote, read, bad, words, kind}; "
-                      "kind: all, above, alias, bits, lost (right at first, wrong later), fault or mixed",
-                      Effect.WRITE),
+    "ram.test": _kind(
+        "dict",
+        "address-in-data then inverse over the algorithm's RAM: {ok, address, wrote, read, bad, words, kind}; "
+        "kind: all, above, alias, bits, lost (right at first, wrong later), fault or mixed",
+        Effect.WRITE,
+    ),
     "algo.readback": _kind("dict", "algorithm read back after loading: {ok, address, wrote, read, bad, words}", Effect.WRITE),
     "algo.call": _kind("dict", "the failing call: {function, address, length, r0, pc, ipsr, timeout_s}", Effect.WRITE),
     "algo.reset_seen": _kind("bool", "the core was reset during an algorithm call (debug enable or trap bits lost)"),

@@ -1,0 +1,376 @@
+"""One flash order, from the spooled file to the proof: every byte that must be in flash was read back and compared."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pyocd.core.session import Session
+from pyocd.probe.debug_probe import DebugProbe
+
+from msdflash.chips import families
+from msdflash.chips.model import Family
+from msdflash.errors import ImageError
+from msdflash.image import checks, decode, transforms
+from msdflash.image.segments import Image
+from msdflash.job.order import FlashOrder
+from msdflash.job.outcome import ImageFacts
+from msdflash.job.steps import Step
+from msdflash.worker import measure, observe, plan, probe, program, silicon, target
+from msdflash.worker.algorithm import Algorithm
+from msdflash.worker.channel import Channel, StepFailed
+from msdflash.worker.measure import DEMCR, DHCSR, S_HALT
+from msdflash.worker.raw import RawTarget
+from msdflash.worker.trouble import classify
+
+MOST_BYTES = 64 * 1024 * 1024
+"""A larger file is no firmware for a microcontroller; the drive refuses it before we see it."""
+
+
+class FlashJob:
+    """The state of one flash order while it runs."""
+
+    def __init__(self, channel: Channel, order: FlashOrder) -> None:
+        self.channel = channel
+        self.order = order
+        self.probe: DebugProbe | None = None
+        self.session: Session | None = None
+        self.raw: RawTarget | None = None
+        self.silicon = silicon.Silicon()
+        self.family: Family | None = None
+        self._project = probe.private_project()
+        self._demcr = 0
+        self._was_halted = False
+
+    # --- steps --------------------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """All steps in order. Raises StepFailed where it ends early; the channel has the evidence."""
+        image = self._decode()
+        self._open()
+        self._measure()
+        self._connect()
+        image = self._place(image)
+        plans = self._plan(image)
+        if all(not item.changes for item in plans):
+            self.channel.unchanged = True
+            verified = sum(len(sector.new) for item in plans for sector in item.sectors)
+            self.channel.touch(verified=verified)
+        else:
+            self._write(plans)
+        self.channel.proved = True
+        self._observe()
+
+    def _decode(self) -> Image:
+        self.channel.begin(Step.IMAGE, 30)
+        try:
+            data = Path(self.order.path).read_bytes()
+        except OSError as error:
+            raise StepFailed("image", f"the spooled file cannot be read: {error.strerror}", cause="unreadable") from error
+        try:
+            image = decode.decode(self.order.name, data)
+        except ImageError as error:
+            self._tell_image(error)
+            raise StepFailed("image", str(error), cause=error.cause) from error
+        if image.sha256 != self.order.sha256:
+            raise StepFailed("image", "the spooled file is not the file that was dropped", cause="copy-altered")
+        self._remember(image)
+        return image
+
+    def _tell_image(self, error: ImageError) -> None:
+        self.channel.measure("image.facts", dict(error.facts))
+
+    def _remember(self, image: Image, names: tuple[str, ...] = (), notes: tuple[str, ...] = ()) -> None:
+        self.channel.image = ImageFacts(
+            name=image.name,
+            format=image.format,
+            size=image.file_size,
+            sha256=image.sha256,
+            ranges=image.ranges(),
+            transforms=names,
+            notes=image.notes + notes,
+        )
+
+    def _open(self) -> None:
+        self.channel.begin(Step.OPEN, 15)
+        self.probe, self.session = probe.open_probe(self.channel, self.order.connection, self._project)
+        if self.order.connection.frequency is not None:
+            self.channel.measure("swd.clock", self.order.connection.frequency)
+
+    def _measure(self) -> None:
+        channel, connection = self.channel, self.order.connection
+        opened = self._probe()
+        channel.begin(Step.MEASURE, 10)
+        quick_errors(opened)
+        if connection.connect == "under-reset":
+            channel.touch(reset=True, halted=True)
+            self.raw = measure.connect_under_reset(channel, opened, pin_proven=connection.pin_proven)
+        else:
+            self.raw = measure.first_look(channel, opened, pin_proven=connection.pin_proven, may_write=True, may_reset=True)
+        channel.begin(Step.IDENTIFY, 5)
+        self.silicon = silicon.identify(channel, self.raw)
+        if self.silicon.family is not None:
+            silicon.check_lock(channel, self.raw, self.silicon.family)
+
+    def _connect(self) -> None:
+        channel, connection = self.channel, self.order.connection
+        chosen = target.choose(channel, connection, channel.probe, self.silicon)
+        self.family = self.silicon.family or families.family_of_target(chosen.name)
+        channel.begin(Step.CONNECT, 20)
+        options = probe.safe_options(connection, self._project)
+        if connection.connect == "under-reset":
+            options["connect_mode"] = "halt"  # the core is halted at its first instruction already
+        channel.touch(halted=True, reset=True)
+        queued_writes(self._probe())
+        try:
+            self.session = target.open_target(channel, self._probe(), options, chosen)
+            core = self._core()
+            self._demcr = core.read32(DEMCR)
+            self._session().target.reset_and_halt()
+            halted = bool(core.read32(DHCSR) & S_HALT)
+        except StepFailed:
+            raise
+        except Exception as error:
+            raise self._trouble("transfer", "connecting to the target failed", error) from error
+        if not halted:
+            raise self._not_halted()
+
+    def _not_halted(self) -> StepFailed:
+        """After our own reset the core does not stop: in reset still, or refusing."""
+        samples, spent = measure.sample_dhcsr(self._raw())
+        self.channel.measure("core.dhcsr", samples, "after our reset")
+        self.channel.measure("core.dhcsr_ms", round(spent * 1000, 1), "after our reset")
+        if all(value & measure.S_RESET_ST for value in samples[1:]):
+            caught, seconds = measure.reset_catch(self._raw())
+            self.channel.measure("core.reset_catch", caught, f"after our reset, watched for {seconds * 1000:.0f} ms")
+            levels = measure.sample_nreset(self._probe(), 5, 0.0)
+            if levels is not None:
+                self.channel.measure("nreset.released", levels)
+            return StepFailed("core-in-reset", "the core did not come out of the reset that we made")
+        self.channel.measure("core.halt", samples[-1])
+        return StepFailed("no-halt", "the core did not halt")
+
+    def _place(self, image: Image) -> Image:
+        channel = self.channel
+        channel.begin(Step.CHECK, 5)
+        layout = target.memory_map(self._session())
+        channel.measure("image.map", [[item.name, item.start, item.start + item.length - 1] for item in layout.regions])
+        base = self.order.base
+        if image.relocatable and base is None:
+            boot = next((item for item in layout.regions if item.boot and item.kind == "flash"), None)
+            if boot is None:
+                raise StepFailed("image", "the target has no boot flash; give --base", cause="image-needs-base")
+            base = boot.start
+        image = image.at(base or 0)
+        try:
+            notes = checks.check(image, layout, self.family.boot if self.family is not None else "cortex-m")
+        except ImageError as error:
+            self._remember(image)
+            self._tell_image(error)
+            raise StepFailed("image", str(error), cause=error.cause) from error
+        image, names = transforms.apply(image, self.family.transforms if self.family is not None else ())
+        self._remember(image, names, notes)
+        channel.touch(total=image.size)
+        return image
+
+    def _plan(self, image: Image) -> list[plan.RegionPlan]:
+        channel = self.channel
+        regions = target.flash_regions(self._session())
+        channel.begin(Step.PLAN, program.transfer_deadline(image.size))
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            channel.progress(min(done, image.size), image.size, program.transfer_deadline(count))
+
+        try:
+            plans = plan.make(self._session().target, regions, image, advance)
+        except StepFailed:
+            raise
+        except Exception as error:
+            raise self._trouble("flash-read", "reading the flash failed", error) from error
+        channel.tally("sectors_read", sum(len(item.sectors) for item in plans))
+        covered = sum(len(sector.new) for item in plans for sector in item.sectors)
+        if covered < image.size:
+            raise StepFailed("image", "part of the image lies in no flash that the target can program", cause="image-outside-flash")
+        if self.family is not None and any(item.changes for item in plans):
+            flash = (regions[0].start, regions[0].length)
+            ranges = silicon.protected_ranges(channel, self._raw_on_session(), self.family, flash)
+            for item in plans:
+                program.refuse_protected(item, ranges)
+        return plans
+
+    def _write(self, plans: list[plan.RegionPlan]) -> None:
+        channel = self.channel
+        timing = self.family.timing if self.family is not None else None
+        for item in plans:
+            if not item.changes:
+                continue
+            algorithm = self._algorithm(item)
+            try:
+                channel.begin(Step.LOAD, program.transfer_deadline(4 * algorithm.chunk + 4 * len(algorithm.code)))
+                algorithm.test_ram()
+                algorithm.load()
+                program.write_plan(channel, item, algorithm, timing)
+                channel.begin(Step.VERIFY, program.transfer_deadline(sum(len(sector.new) for sector in item.sectors)))
+                bad = program.verify(channel, self._session().target, item)
+            except StepFailed as failed:
+                if failed.kind in {"erase", "program", "algo-timeout", "algo-init", "algo-fault", "reset-under-algorithm"}:
+                    self._flash_status()
+                raise
+            except Exception as error:
+                raise self._trouble("transfer", f"the link failed in step {channel.step.value}", error) from error
+            if bad is not None:
+                algorithm.recheck_buffer(bad.new[: algorithm.chunk])
+                raise StepFailed("verify", "flash is not what was programmed", address=bad.address)
+        # Sectors that were right before are read again: an erase that hit the wrong place must not go unseen.
+        for item in plans:
+            if not item.changes and program.verify(channel, self._session().target, item) is not None:
+                raise StepFailed("verify", "flash that was right before is no longer")
+
+    def _algorithm(self, item: plan.RegionPlan) -> Algorithm:
+        session = self._session()
+        flash = item.region.flash
+        ram = session.target.memory_map.get_region_for_address(flash.page_buffers[0])
+        end = ram.start + ram.length if ram is not None else flash.page_buffers[0]
+        wanted = sum(len(sector.new) for sector in item.changes)
+        chunk = program.chunk_for(item.region, flash, self.family, end, wanted)
+        return Algorithm(self.channel, self._core(), flash, chunk)
+
+    def _observe(self) -> None:
+        channel = self.channel
+        channel.begin(Step.RESET, 10)
+        channel.touch(reset=True, state="running")
+        try:
+            observe.release(self._core())
+            channel.begin(Step.OBSERVE, 5)
+            channel.running = observe.watch(channel, self._core())
+        except Exception as error:  # noqa: BLE001  (flash is proved; what the program does now is a second result)
+            channel.log.append(classify(error).text)
+            channel.running = "debug-unreachable"
+
+    # --- endings ------------------------------------------------------------------------------------------------------------------
+
+    def _trouble(self, kind: str, message: str, error: BaseException) -> StepFailed:
+        """Evidence out of an escaped exception, and the step failure that it means."""
+        trouble = classify(error)
+        if trouble.kind == "usb":
+            return measure.usb_failed(self.channel, trouble, error)
+        self.channel.measure("engine.error", trouble.text)
+        if trouble.ack:
+            self.channel.measure("swd.ack", trouble.ack, self.channel.step.value)
+        if trouble.kind == "other":
+            return StepFailed("unexpected", f"{message}: {trouble.text}"[:300])
+        return StepFailed(kind, message)
+
+    def _flash_status(self) -> None:
+        if self.family is not None:
+            with contextlib.suppress(Exception):
+                silicon.flash_status(self.channel, self._raw_on_session(), self.family)
+
+    def autopsy(self, failed: StepFailed) -> None:
+        """More evidence after a failure of the link; within a second, and never more than reading."""
+        if failed.kind not in {"transfer", "flash-read", "no-ap", "unexpected", "ram", "algo-readback", "verify"} or self.raw is None:
+            return
+        with contextlib.suppress(Exception):
+            quick_errors(self._probe())
+            measure.link_quality(self.channel, self._raw())
+
+    def close(self) -> None:
+        """Leave the target in a state that can be told, let go of nRESET, close the probe. Never raises."""
+        channel = self.channel
+        begun = channel.changed.erased or channel.changed.programmed
+        half = bool(begun) and not channel.proved
+        if self.session is not None and self.session.board is not None and self.raw is not None:
+            self._leave(half)
+        if self.probe is not None:
+            with contextlib.suppress(Exception):
+                self.probe.assert_reset(False)
+        if self.session is not None:
+            try:
+                self.session.close()
+            except Exception as error:  # noqa: BLE001  (closing after an unplug raises USBError; the job's result stands)
+                channel.log.append(classify(error).text)
+        shutil.rmtree(self._project, ignore_errors=True)
+
+    def _leave(self, half: bool) -> None:
+        channel = self.channel
+        if channel.proved:
+            with contextlib.suppress(Exception):
+                observe.leave(self._core(), self._demcr & ~1, halted=False)
+            return
+        if not channel.changed.halted or not channel.changed.connected:
+            return
+        try:
+            if half:
+                observe.leave(self._core(), self._demcr & ~1, halted=True)
+                channel.touch(state="halted")
+            else:
+                observe.release(self._core())
+                observe.leave(self._core(), self._demcr & ~1, halted=False)
+                channel.touch(state="running")
+        except Exception:  # noqa: BLE001  (the target is out of reach: say so)
+            channel.touch(state="unknown")
+
+    # --- parts that exist from some step on -----------------------------------------------------------------------------------------
+
+    def _probe(self) -> DebugProbe:
+        if self.probe is None:
+            raise StepFailed("unexpected", "no probe is open")
+        return self.probe
+
+    def _session(self) -> Session:
+        if self.session is None:
+            raise StepFailed("unexpected", "no session is open")
+        return self.session
+
+    def _core(self) -> Any:
+        core = self._session().target.primary_core
+        if core is None:
+            raise StepFailed("no-ap", "no core was found behind the debug port")
+        return core
+
+    def _raw(self) -> RawTarget:
+        if self.raw is None:
+            raise StepFailed("unexpected", "the target was not measured")
+        self.raw.forget()
+        return self.raw
+
+    def _raw_on_session(self) -> RawTarget:
+        """Raw access while pyOCD's session is open: both write SELECT, CSW and TAR, so pyOCD's memory of them must go."""
+        return SharedRaw(self._core())
+
+
+class SharedRaw(RawTarget):
+    """Single words through pyOCD's core object, so that its cached SELECT, CSW and TAR stay right."""
+
+    def __init__(self, core: Any) -> None:
+        self._shared = core
+
+    def read32(self, address: int) -> int:
+        """One word."""
+        return int(self._shared.read32(address))
+
+    def write32(self, address: int, value: int) -> None:
+        """One word."""
+        self._shared.write32(address, value)
+
+    def clear_sticky(self) -> None:
+        """PyOCD clears them itself when it meets an error."""
+
+
+def quick_errors(opened: DebugProbe) -> None:
+    """CMSIS-DAP queues writes; while measuring, an error must belong to the access that met it."""
+    link: Any = getattr(opened, "_link", None)
+    if hasattr(link, "set_deferred_transfer"):
+        link.set_deferred_transfer(False)
+
+
+def queued_writes(opened: DebugProbe) -> None:
+    """Back to queueing: several times faster, and every access of ours that follows raises what a queued one met."""
+    link: Any = getattr(opened, "_link", None)
+    if hasattr(link, "set_deferred_transfer"):
+        link.set_deferred_transfer(True)

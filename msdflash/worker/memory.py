@@ -1,0 +1,67 @@
+"""Blocks of target memory as bytes."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Callable
+from typing import Any, Protocol
+
+BLOCK = 0x8000
+"""Bytes of one read: long enough that the probe's packets are full, short enough for progress and deadlines."""
+
+
+class Memory(Protocol):
+    """What is needed of a pyOCD target."""
+
+    def read_memory_block32(self, addr: int, size: int) -> Any:
+        """``size`` words."""
+
+    def write_memory_block32(self, addr: int, data: Any) -> None:
+        """Words."""
+
+
+def to_words(data: bytes) -> list[int]:
+    """Little-endian words of ``data``, whose length is a multiple of four."""
+    words = array("I", data)
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words.tolist()
+
+
+def to_bytes(words: Any) -> bytes:
+    """The bytes of little-endian words."""
+    packed = array("I", words)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def read(memory: Memory, address: int, length: int, progress: Callable[[int], None] | None = None) -> bytes:
+    """``length`` bytes at ``address`` (both multiples of four), in blocks; ``progress`` is told the bytes of each."""
+    parts = []
+    for start in range(0, length, BLOCK):
+        size = min(BLOCK, length - start)
+        parts.append(to_bytes(memory.read_memory_block32(address + start, size // 4)))
+        if progress is not None:
+            progress(size)
+    return b"".join(parts)
+
+
+def write(memory: Memory, address: int, data: bytes) -> None:
+    """Words to RAM; ``data`` is a multiple of four bytes long."""
+    memory.write_memory_block32(address, to_words(data))
+
+
+def first_difference(expected: bytes, found: bytes) -> int | None:
+    """Index of the first byte that differs, or None. Both have the same length."""
+    if expected == found:
+        return None
+    low, high = 0, len(expected)
+    while high - low > 64:
+        middle = (low + high) // 2
+        if expected[low:middle] != found[low:middle]:
+            high = middle
+        else:
+            low = middle
+    return next(index for index in range(low, high) if expected[index] != found[index])

@@ -1,0 +1,80 @@
+"""After flashing: reset into the new program and look, without halting, at what the core does."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+from msdflash.worker.channel import Channel
+from msdflash.worker.measure import DBGKEY, DEMCR, DHCSR, S_HALT, S_LOCKUP, S_RESET_ST, S_RETIRE_ST, S_SLEEP
+from msdflash.worker.trouble import classify
+
+DWT_PCSR = 0xE000101C
+TRCENA = 1 << 24
+"""Arm DDI 0403E C1.8.3 and C1.6.5. PCSR reads all ones while the core is halted or where it is not implemented."""
+
+LOOKS = 6
+INTERVAL = 0.02
+"""Six looks over a tenth of a second: enough to tell running, asleep, locked up and held apart; not a test of the program."""
+
+
+def release(core: Any) -> None:
+    """Reset with debug off, as after power-on: traps cleared, core running."""
+    core.write32(DEMCR, TRCENA)
+    core.reset()
+    core.write32(DHCSR, DBGKEY)
+
+
+def watch(channel: Channel, core: Any) -> str:
+    """Look at the running core. Returns the word for ``Outcome.running``; sets ``core.dhcsr`` and ``core.pcsr``."""
+    looks: list[int] = []
+    counters: list[int] = []
+    start = time.monotonic()
+    try:
+        core.read32(DHCSR)  # tells of the reset that we made
+        for index in range(LOOKS):
+            if index:
+                time.sleep(INTERVAL)
+            looks.append(int(core.read32(DHCSR)))
+            counters.append(int(core.read32(DWT_PCSR)))
+    except Exception as error:  # noqa: BLE001  (a program may take the debug port away; that is a finding)
+        trouble = classify(error)
+        channel.log.append(trouble.text)
+        if trouble.kind == "usb":
+            return "unknown"
+        return "debug-unreachable"
+    finally:
+        channel.measure("core.dhcsr", looks, "after the reset into the new program")
+        channel.measure("core.dhcsr_ms", round((time.monotonic() - start) * 1000, 1), "after the reset into the new program")
+        channel.measure("core.pcsr", counters, "after the reset into the new program")
+    return judge(looks, counters)
+
+
+def judge(looks: list[int], counters: list[int]) -> str:
+    """Word for what the samples show (Arm DDI 0403E C1.6.2).
+
+    ``held-in-reset`` in reset at every look; ``locked-up``; ``halted``; ``sleeping`` asleep at the last looks; ``running`` instructions
+    retired or the program counter moved; ``unknown`` otherwise.
+    """
+    last = looks[-1]
+    if all(look & S_RESET_ST for look in looks):
+        return "held-in-reset"
+    if last & S_LOCKUP:
+        return "locked-up"
+    if last & S_HALT:
+        return "halted"
+    if any(look & S_SLEEP for look in looks[-3:]):
+        return "sleeping"
+    moving = len({counter for counter in counters if counter != 0xFFFFFFFF}) > 1
+    if moving or any(look & S_RETIRE_ST for look in looks):
+        return "running"
+    return "unknown"
+
+
+def leave(core: Any, demcr: int, *, halted: bool) -> None:
+    """Put the debug registers back as they were found; ``halted`` keeps a half-written program from running."""
+    with contextlib.suppress(Exception):
+        core.write32(DEMCR, demcr)
+        if not halted:
+            core.write32(DHCSR, DBGKEY)

@@ -1,0 +1,131 @@
+"""The plan: which sectors must change, and what exactly must stand in flash afterwards, kept neighbours included.
+
+pyOCD can keep unwritten bytes itself, but drops that silently on some targets; here every byte of an affected sector is read first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from msdflash.image.segments import Image
+from msdflash.worker import memory
+from msdflash.worker.channel import StepFailed
+
+
+class Sector(msgspec.Struct, frozen=True):
+    """One erase unit: what stood there, and what must stand there."""
+
+    address: int
+    old: bytes
+    new: bytes
+
+    @property
+    def differs(self) -> bool:
+        """It has to be programmed."""
+        return self.old != self.new
+
+    @property
+    def end(self) -> int:
+        """First address after it."""
+        return self.address + len(self.old)
+
+    def is_blank(self, erased: int) -> bool:
+        """It stands erased already."""
+        return self.old == bytes([erased]) * len(self.old)
+
+
+class RegionPlan(msgspec.Struct, frozen=True):
+    """The affected sectors of one flash region, by address."""
+
+    region: Any
+    sectors: tuple[Sector, ...]
+
+    @property
+    def changes(self) -> tuple[Sector, ...]:
+        """The sectors to be erased (unless blank) and programmed."""
+        return tuple(sector for sector in self.sectors if sector.differs)
+
+
+def sector_bounds(region: Any, address: int) -> tuple[int, int]:
+    """``(first address, length)`` of the sector of ``region`` that holds ``address``."""
+    info = region.flash.get_sector_info(address)
+    if info is None:
+        raise StepFailed("image", f"no flash sector at 0x{address:08X}", cause="image-outside-flash", address=address)
+    return int(info.base_addr), int(info.size)
+
+
+def affected(region: Any, image: Image) -> list[tuple[int, int]]:
+    """Bounds of the sectors of a region that the image touches, by address, each once."""
+    bounds: dict[int, int] = {}
+    for segment in image.segments:
+        address = max(segment.address, region.start)
+        end = min(segment.end, region.start + region.length)
+        while address < end:
+            first, size = sector_bounds(region, address)
+            bounds[first] = size
+            address = first + size
+    return sorted(bounds.items())
+
+
+def runs(bounds: list[tuple[int, int]]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Neighbouring sectors as ``(total length, sectors)``, so that they can be read in one go."""
+    start = 0
+    for index in range(1, len(bounds) + 1):
+        if index == len(bounds) or bounds[index][0] != sum(bounds[index - 1]):
+            part = bounds[start:index]
+            yield sum(size for _, size in part), part
+            start = index
+
+
+def overlay(address: int, old: bytes, image: Image) -> bytes:
+    """``old`` with the image's bytes laid over it."""
+    new = bytearray(old)
+    end = address + len(old)
+    for segment in image.segments:
+        first, last = max(segment.address, address), min(segment.end, end)
+        if first < last:
+            new[first - address : last - address] = segment.data[first - segment.address : last - segment.address]
+    return bytes(new)
+
+
+def make(target: Any, regions: list[Any], image: Image, progress: Callable[[int], None]) -> list[RegionPlan]:
+    """Read every affected sector once and overlay the image."""
+    plans = []
+    for region in regions:
+        sectors: list[Sector] = []
+        for length, part in runs(affected(region, image)):
+            base = part[0][0]
+            content = memory.read(target, base, length, progress)
+            for address, size in part:
+                old = content[address - base : address - base + size]
+                sectors.append(Sector(address, old, overlay(address, old, image)))
+        if sectors:
+            plans.append(RegionPlan(region, tuple(sectors)))
+    return plans
+
+
+def chunks(sectors: tuple[Sector, ...], page: int, most: int, erased: int) -> Iterator[tuple[int, bytes]]:
+    """``(address, data)`` of the pieces to be programmed: whole pages, neighbours joined up to ``most`` bytes, erased pages left out.
+
+    Not programming the erased value matters: on flash with error correction an all-ones word that was programmed is no longer blank.
+    """
+    blank = bytes([erased]) * page
+    start, piece = 0, bytearray()
+    for sector in sectors:
+        for offset in range(0, len(sector.new), page):
+            data = sector.new[offset : offset + page]
+            address = sector.address + offset
+            joins = address == start + len(piece) and len(piece) + len(data) <= most
+            wanted = data != blank[: len(data)]
+            if piece and not (joins and wanted):
+                yield start, bytes(piece)
+                piece = bytearray()
+            if wanted:
+                if not piece:
+                    start = address
+                piece += data
+    if piece:
+        yield start, bytes(piece)

@@ -1,0 +1,192 @@
+"""Erase, program, read back: only sectors that differ are touched, and every byte of every affected sector is compared afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msdflash.chips.model import Family, Timing
+from msdflash.job.steps import Step
+from msdflash.worker import memory
+from msdflash.worker.algorithm import ERASE, PROGRAM, Algorithm
+from msdflash.worker.channel import Channel, StepFailed
+from msdflash.worker.plan import RegionPlan, Sector, chunks, runs
+
+CALL_FLOOR = 0.5
+"""Seconds that any algorithm call may take beyond its data sheet's time: USB, scheduling, a slow hub."""
+
+CALL_MARGIN = 4
+"""A call may take this many times the data sheet's worst case before the flash counts as stuck (worn flash is slower)."""
+
+UNKNOWN_ERASE, UNKNOWN_PROGRAM = 5.0, 2.0
+"""Seconds for one sector and one chunk where no data sheet time stands in the tables (as generous as pyOCD's own)."""
+
+USB_RATE = 10_000
+"""Bytes per second that the slowest useful link moves (a HID probe at 100 kHz); only deadlines are made of it."""
+
+_STEP_GRACE = 5.0
+
+
+def erase_deadline(timing: Timing | None) -> float:
+    """Seconds for one EraseSector call."""
+    return UNKNOWN_ERASE if timing is None else CALL_FLOOR + CALL_MARGIN * timing.erase
+
+
+def program_deadline(timing: Timing | None, length: int) -> float:
+    """Seconds for one ProgramPage call of ``length`` bytes."""
+    return UNKNOWN_PROGRAM if timing is None else CALL_FLOOR + CALL_MARGIN * timing.program * -(-length // timing.unit)
+
+
+def transfer_deadline(length: int) -> float:
+    """Seconds for moving ``length`` bytes over the slowest useful link."""
+    return _STEP_GRACE + length / USB_RATE
+
+
+def write_plan(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing: Timing | None) -> None:
+    """Erase and program the sectors of a plan that differ. The algorithm is loaded."""
+    _erase(channel, plan, algorithm, timing)
+    _program(channel, plan, algorithm, timing)
+    algorithm.finish(UNKNOWN_ERASE)
+
+
+def _erase(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing: Timing | None) -> None:
+    erased = plan.region.erased_byte_value
+    todo = [sector for sector in plan.changes if not sector.is_blank(erased)]
+    if not todo:
+        return
+    deadline = erase_deadline(timing)
+    total = sum(len(sector.old) for sector in todo)
+    done = 0
+    channel.begin(Step.ERASE, _STEP_GRACE + deadline)
+    algorithm.enter(ERASE, plan.region.start, deadline)
+    for sector in todo:
+        channel.touch(erased=channel.changed.erased + len(sector.old))
+        algorithm.erase(sector.address, len(sector.old), deadline)
+        channel.tally("sectors_erased")
+        done += len(sector.old)
+        channel.progress(done, total, _STEP_GRACE + deadline)
+
+
+def _program(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing: Timing | None) -> None:
+    region = plan.region
+    pieces = list(chunks(plan.changes, region.page_size, algorithm.chunk, region.erased_byte_value))
+    if not pieces:
+        return
+    total = sum(len(data) for _, data in pieces)
+    done = 0
+    longest = program_deadline(timing, algorithm.chunk) + transfer_deadline(algorithm.chunk)
+    channel.begin(Step.PROGRAM, longest + _STEP_GRACE)
+    algorithm.enter(PROGRAM, region.start, UNKNOWN_ERASE)
+    for address, data in pieces:
+        channel.touch(programmed=channel.changed.programmed + len(data))
+        algorithm.program(address, data, program_deadline(timing, len(data)))
+        channel.tally("chunks_programmed")
+        done += len(data)
+        channel.progress(done, total, longest)
+
+
+def verify(channel: Channel, target: Any, plan: RegionPlan) -> Sector | None:
+    """Read every affected sector back and compare all of it. Returns the first sector that differs, after recording how it does."""
+    by_address = {sector.address: sector for sector in plan.sectors}
+    total = sum(len(sector.new) for sector in plan.sectors)
+    bad: list[tuple[Sector, bytes]] = []
+    equal = read = 0
+
+    def advance(count: int) -> None:
+        nonlocal read
+        read += count
+        channel.progress(read, total, transfer_deadline(memory.BLOCK))
+
+    for length, part in runs([(sector.address, len(sector.new)) for sector in plan.sectors]):
+        base = part[0][0]
+        content = memory.read(target, base, length, advance)
+        for address, size in part:
+            sector = by_address[address]
+            found = content[address - base : address - base + size]
+            if found == sector.new:
+                equal += size
+            else:
+                bad.append((sector, found))
+    channel.touch(verified=channel.changed.verified + equal)
+    if not bad:
+        return None
+    _describe(channel, target, plan, bad)
+    return bad[0][0]
+
+
+def _describe(channel: Channel, target: Any, plan: RegionPlan, bad: list[tuple[Sector, bytes]]) -> None:
+    sector, found = bad[0]
+    index = memory.first_difference(sector.new, found) or 0
+    wrong = sum(1 for item, content in bad for want, have in zip(item.new, content, strict=True) if want != have)
+    total = sum(len(item.new) for item in plan.sectors)
+    channel.measure(
+        "verify.first",
+        {
+            "address": sector.address + index,
+            "expected": sector.new[index],
+            "read": found[index],
+            "word": {
+                "address": sector.address + (index & ~3),
+                "expected": int.from_bytes(sector.new[index & ~3 : (index & ~3) + 4], "little"),
+                "read": int.from_bytes(found[index & ~3 : (index & ~3) + 4], "little"),
+            },
+            "bad": wrong,
+            "bytes": total,
+            "sectors": len(bad),
+        },
+    )
+    channel.measure("verify.pattern", pattern(sector, found, plan.region.erased_byte_value))
+    again = memory.read(target, sector.address, len(sector.new))
+    channel.measure("verify.reread", "same" if again == found else "moved")
+
+
+def pattern(sector: Sector, found: bytes, erased: int) -> str:
+    """How a sector that failed the compare differs from what should stand there (measurements on NOR flash, erased to ones).
+
+    ``old-content`` nothing happened; ``not-programmed`` the differing bytes read erased; ``not-erased`` they are old AND new;
+    ``bits`` at most eight bytes differ; ``mixed`` otherwise.
+    """
+    differing = [index for index in range(len(found)) if found[index] != sector.new[index]]
+    if found == sector.old:
+        return "old-content"
+    if all(found[index] == erased for index in differing):
+        return "not-programmed"
+    if len(differing) <= 8:
+        return "bits"
+    if erased == 0xFF and all(found[index] == sector.old[index] & sector.new[index] for index in differing):
+        return "not-erased"
+    return "mixed"
+
+
+def chunk_for(region: Any, flash: Any, family: Family | None, ram_end: int, wanted: int) -> int:
+    """Bytes of one ProgramPage call: as many as the table allows for this algorithm, the RAM holds and the job needs; else one page."""
+    page = int(region.page_size)
+    most = family.program_chunk if family is not None else 0
+    room = ram_end - int(flash.page_buffers[0])
+    size = min(most, room, -(-wanted // page) * page)
+    size -= size % page
+    return max(size, page)
+
+
+def protected_overlap(plan: RegionPlan, ranges: tuple[tuple[int, int], ...]) -> tuple[Sector, tuple[int, int]] | None:
+    """The first sector to be changed that the option registers protect, with the range that does."""
+    for sector in plan.changes:
+        for first, last in ranges:
+            if first < sector.end and sector.address <= last:
+                return sector, (first, last)
+    return None
+
+
+def refuse_protected(plan: RegionPlan, ranges: tuple[tuple[int, int], ...]) -> None:
+    """Stop before anything is erased when a sector of the plan is write-protected.
+
+    Raises:
+        StepFailed: ``write-protected``.
+    """
+    hit = protected_overlap(plan, ranges)
+    if hit is not None:
+        sector, (first, last) = hit
+        raise StepFailed(
+            "write-protected",
+            f"flash 0x{first:08X}..0x{last:08X} is write-protected and the image needs the sector at 0x{sector.address:08X}",
+            address=sector.address,
+        )

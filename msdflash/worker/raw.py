@@ -1,0 +1,140 @@
+"""Raw access to the debug port and memory, before pyOCD's board initialisation can clear the evidence.
+
+pyOCD's own DebugPort writes ABORT and clears CTRL/STAT before its caller sees an error, and its core initialisation reads DHCSR, which
+clears S_RESET_ST. Here nothing is cleared that was not asked for. Register layouts: Arm IHI 0031G (ADIv5.2) part B and C.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pyocd.coresight.ap import APv1Address
+from pyocd.coresight.dap import DPConnector
+from pyocd.probe.debug_probe import DebugProbe
+
+DP_ABORT = 0x0
+DP_IDR = 0x0
+DP_CTRL_STAT = 0x4
+DP_SELECT = 0x8
+
+AP_CSW = 0x00
+AP_TAR = 0x04
+AP_DRW = 0x0C
+AP_IDR = 0xFC
+
+ABORT_CLEAR = 0x1E
+"""STKCMPCLR, STKERRCLR, WDERRCLR, ORUNERRCLR (IHI 0031G B2.2.1). Never DAPABORT: it may leave the AP unusable until reset."""
+
+POWER_REQUEST = 0x50000000
+POWER_ACK = 0xA0000000
+"""CSYSPWRUPREQ|CDBGPWRUPREQ and their acknowledges (IHI 0031G B2.2.2)."""
+
+CSW_32_SINGLE = 0x23000052
+"""HPROT privileged data, debug master, address increment single, 32 bit (as CoreSight SoC-400 TRM AHB-AP CSW recommends)."""
+
+
+class RawTarget:
+    """The debug port and access port 0 of a target, word by word.
+
+    Every method raises what the probe raises; nothing is retried here.
+    """
+
+    def __init__(self, probe: DebugProbe) -> None:
+        self._probe = probe
+        self._select: int | None = None
+        self._memory: Any = None
+        self._csw_set = False
+        capabilities = probe.capabilities
+        self._managed = DebugProbe.Capability.MANAGED_AP_SELECTION in capabilities
+
+    def forget(self) -> None:
+        """Somebody else used the debug port meanwhile: trust no remembered SELECT or CSW."""
+        self._select = None
+        self._csw_set = False
+
+    def attach(self) -> int:
+        """DAP_Connect (or the probe's like), select SWD, read DPIDR as the first access. Returns DPIDR."""
+        self._probe.connect(DebugProbe.Protocol.SWD)
+        return self.identify()
+
+    def identify(self) -> int:
+        """Line reset and DPIDR once more."""
+        self.forget()
+        connector = DPConnector(self._probe)
+        connector.connect()
+        return int(connector.idr.idr)
+
+    def read_dp(self, register: int) -> int:
+        """One debug-port register of bank 0."""
+        if register != DP_IDR and not self._managed:
+            self._write_select(0)
+        return int(self._probe.read_dp(register))
+
+    def write_dp(self, register: int, value: int) -> None:
+        """One debug-port register of bank 0."""
+        if register == DP_CTRL_STAT and not self._managed:
+            self._write_select(0)
+        self._probe.write_dp(register, value)
+
+    def clear_sticky(self) -> None:
+        """Clear the sticky error flags, without a DAP abort."""
+        self._probe.write_dp(DP_ABORT, ABORT_CLEAR)
+
+    def power_up(self, seconds: float = 0.1) -> tuple[bool, int]:
+        """Ask for debug and system power. Returns (acknowledged, last CTRL/STAT)."""
+        self.write_dp(DP_CTRL_STAT, POWER_REQUEST)
+        deadline = time.monotonic() + seconds
+        while True:
+            status = self.read_dp(DP_CTRL_STAT)
+            if status & POWER_ACK == POWER_ACK:
+                return True, status
+            if time.monotonic() > deadline:
+                return False, status
+
+    def _write_select(self, value: int) -> None:
+        if self._select != value:
+            self._probe.write_dp(DP_SELECT, value)
+            self._select = value
+
+    def read_ap(self, register: int) -> int:
+        """One register of access port 0."""
+        if not self._managed:
+            self._write_select(register & 0xF0)
+        return int(self._probe.read_ap(register))
+
+    def _write_ap(self, register: int, value: int) -> None:
+        if not self._managed:
+            self._write_select(register & 0xF0)
+        self._probe.write_ap(register, value)
+
+    def _interface(self) -> Any:
+        """The probe's own memory commands, where it has them (ST-LINK)."""
+        if self._memory is None:
+            self._memory = self._probe.get_memory_interface_for_ap(APv1Address(0)) or False
+        return self._memory
+
+    def read32(self, address: int) -> int:
+        """One word of target memory through access port 0."""
+        interface = self._interface()
+        if interface:
+            return int(interface.read_memory(address, 32))
+        self._setup(address)
+        return int(self._probe.read_ap(AP_DRW))
+
+    def write32(self, address: int, value: int) -> None:
+        """One word of target memory through access port 0."""
+        interface = self._interface()
+        if interface:
+            interface.write_memory(address, value, 32)
+            return
+        self._setup(address)
+        self._probe.write_ap(AP_DRW, value)
+        # The write is posted: only a further access tells whether the bus took it.
+        self._probe.read_dp(DP_CTRL_STAT)
+
+    def _setup(self, address: int) -> None:
+        if not self._csw_set:
+            self._write_ap(AP_CSW, CSW_32_SINGLE)
+            self._csw_set = True
+        self._write_ap(AP_TAR, address)

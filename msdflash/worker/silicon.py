@@ -1,0 +1,138 @@
+"""What the silicon says it is, and whether it lets us work: identity, size, read-out and write protection. Raw reads only."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from msdflash.chips import families
+from msdflash.chips.model import Device, Family, Register
+from msdflash.job.readings import latest
+from msdflash.worker.channel import Channel, StepFailed
+from msdflash.worker.measure import usb_failed
+from msdflash.worker.raw import RawTarget
+from msdflash.worker.trouble import classify
+
+_UNREADABLE_SIZES = {0, 0xFFFF}
+
+
+class Silicon(msgspec.Struct, frozen=True):
+    """Identity out of the chip's own registers; each None where they cannot tell."""
+
+    family: Family | None = None
+    device: Device | None = None
+    flash_kib: int | None = None
+
+
+def read_field(channel: Channel, raw: RawTarget, register: Register) -> int | None:
+    """A register field, or None where the bus refuses the address (then the sticky error is cleared)."""
+    try:
+        word = raw.read32(register.address & ~3)
+    except Exception as error:
+        trouble = classify(error)
+        if trouble.kind == "usb":
+            raise usb_failed(channel, trouble, error) from error
+        raw.clear_sticky()
+        return None
+    return register.of((word >> 8 * (register.address & 3)) & ((1 << 8 * register.size) - 1))
+
+
+def identify(channel: Channel, raw: RawTarget) -> Silicon:
+    """Walk the families that the debug port and core allow and read each one's identity register until one knows the device."""
+    readings = tuple(channel.readings)
+    candidates = families.candidates(latest(readings, "swd.dpidr"), latest(readings, "ap.idr"), latest(readings, "core.cpuid"))
+    seen: dict[int, int | None] = {}
+    for family in candidates:
+        if family.idcode is None:
+            continue
+        if family.idcode.address not in seen:
+            seen[family.idcode.address] = read_field(channel, raw, Register(family.idcode.address))
+        word = seen[family.idcode.address]
+        if word in {None, 0, 0xFFFFFFFF} or word is None:
+            continue
+        dev_id = family.idcode.of(word)
+        device = families.device(family, dev_id)
+        if device is not None:
+            channel.measure("chip.idcode", word)
+            channel.measure("chip.dev_id", dev_id)
+            channel.measure("chip.family", family.id)
+            return Silicon(family, device, _size(channel, raw, family))
+    for address, word in seen.items():
+        if word not in {None, 0, 0xFFFFFFFF}:
+            channel.measure("chip.idcode", word, f"at 0x{address:08X}, not in the tables")
+    return Silicon()
+
+
+def _size(channel: Channel, raw: RawTarget, family: Family) -> int | None:
+    if family.flash_kib is None:
+        return None
+    kib = read_field(channel, raw, family.flash_kib)
+    if kib is None or kib in _UNREADABLE_SIZES:
+        return None
+    channel.measure("chip.flash_kib", kib)
+    return kib
+
+
+def check_lock(channel: Channel, raw: RawTarget, family: Family) -> None:
+    """Read-out protection, read twice 20 ms apart.
+
+    Raises:
+        StepFailed: ``locked`` when both readings say so; nobody is told to erase on one.
+    """
+    rule = family.rdp
+    if rule is None:
+        return
+    whole = Register(rule.register.address)
+    readings: list[int] = []
+    levels: set[str] = set()
+    for attempt in range(2):
+        if attempt:
+            time.sleep(0.02)
+        word = read_field(channel, raw, whole)
+        if word is None:
+            return
+        readings.append(rule.register.of(word))
+        levels.add(rule.level(word))
+    channel.measure("option.rdp", readings)
+    if "0" in levels:
+        return
+    _note_flash_fault(channel, raw, family)
+    raise StepFailed("locked", f"read-out protection is on (level {' / '.join(sorted(levels))})")
+
+
+def _note_flash_fault(channel: Channel, raw: RawTarget, family: Family) -> None:
+    try:
+        raw.read32(family.flash_base)
+    except Exception as error:  # noqa: BLE001  (a refusal is the finding)
+        if classify(error).kind == "fault":
+            channel.measure("flash.read_fault", family.flash_base)
+        raw.clear_sticky()
+
+
+def protected_ranges(channel: Channel, raw: RawTarget, family: Family, flash: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """Write-protected ``(first, last)`` addresses as the option registers say; empty where the table cannot tell."""
+    rule = family.wrp
+    if rule is None:
+        return ()
+    if rule.flip is not None:
+        flipped = read_field(channel, raw, rule.flip[0])
+        if flipped is None or flipped == rule.flip[1]:
+            return ()
+    words = [read_field(channel, raw, Register(area.address)) for area in rule.areas]
+    if any(word is None for word in words):
+        return ()
+    ranges = rule.protected(tuple(word or 0 for word in words), flash)
+    channel.measure("option.wrp", [list(pair) for pair in ranges])
+    return ranges
+
+
+def flash_status(channel: Channel, raw: RawTarget, family: Family) -> None:
+    """The flash controller's status before anything can clear it; sets the readings ``flash.sr`` and ``flash.busy``."""
+    for status in family.flash_sr:
+        word = read_field(channel, raw, Register(status.address, mask=(1 << 8 * status.size) - 1, size=status.size))
+        if word is None:
+            continue
+        names = ", ".join(status.names(word))
+        channel.measure("flash.sr", word, names)
+        channel.measure("flash.busy", status.is_busy(word))

@@ -1,0 +1,146 @@
+"""Choosing the pyOCD target, and refusing to flash where the silicon contradicts the choice."""
+
+from __future__ import annotations
+
+import msgspec
+from pyocd.core.memory_map import FlashRegion, MemoryType
+from pyocd.core.session import Session
+from pyocd.probe.debug_probe import DebugProbe
+from pyocd.target import TARGET
+
+from msdflash.chips import families, parts
+from msdflash.image.layout import MemoryMap, Region
+from msdflash.job.order import Connection
+from msdflash.job.outcome import ProbeFacts, TargetFacts
+from msdflash.worker.channel import Channel, StepFailed
+from msdflash.worker.silicon import Silicon
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The target of a job.
+
+    Attributes:
+        name: pyOCD target.
+        asked: what the user or the board named, or None.
+        how: ``given``, ``board`` or ``chip``.
+        flash_kib: flash of the part, or None where neither its name nor its size register tells.
+        part: part name for people.
+    """
+
+    name: str
+    asked: str | None
+    how: str
+    flash_kib: int | None
+    part: str | None
+
+
+def choose(channel: Channel, connection: Connection, probe: ProbeFacts | None, silicon: Silicon) -> Chosen:
+    """Given by the user, else by the chip's own registers, else by the board's identity.
+
+    Raises:
+        StepFailed: ``unknown-target`` when nothing names one, ``wrong-chip`` when the silicon is another.
+    """
+    part = silicon.device.part if silicon.device is not None else None
+    if connection.target is not None:
+        chosen = _named(connection.target, "given", connection.pack is not None, silicon, part)
+        if chosen is None:
+            raise StepFailed("unknown-target", f"no pyOCD target is known for {connection.target}")
+        _contradiction(channel, chosen, silicon)
+        return chosen
+    name = None
+    if silicon.family is not None and silicon.device is not None:
+        name = families.target_for(silicon.family, silicon.device.dev_id, silicon.flash_kib)
+    if name is not None:
+        return Chosen(name, None, "chip", silicon.flash_kib, part)
+    if probe is not None:
+        for identity in (probe.target, probe.board):
+            chosen = _named(identity, "board", False, silicon, part) if identity else None
+            if chosen is not None:
+                _contradiction(channel, chosen, silicon)
+                return chosen
+    raise StepFailed("unknown-target", "neither the board nor the chip's registers name a target that pyOCD has")
+
+
+def _named(name: str, how: str, pack: bool, silicon: Silicon, part: str | None) -> Chosen | None:
+    choice = parts.resolve(name)
+    if choice is not None:
+        return Chosen(choice.target, name, how, silicon.flash_kib or choice.flash_kib, part or choice.part)
+    plain = name.lower().replace("-", "_")
+    if pack or plain in TARGET:
+        return Chosen(plain, name, how, silicon.flash_kib, part)
+    return None
+
+
+def _contradiction(channel: Channel, chosen: Chosen, silicon: Silicon) -> None:
+    """Flashing is refused when the chip names itself and is not what was chosen."""
+    family = families.family_of_target(chosen.name)
+    if family is None:
+        return
+    fitting = [device for device in family.devices if any(builtin.target == chosen.name for builtin in device.builtins)]
+    channel.measure("target.expected", {"target": chosen.name, "family": family.id, "dev_ids": [device.dev_id for device in fitting]})
+    if silicon.family is None or silicon.device is None or not fitting:
+        return
+    if silicon.family.id != family.id or silicon.device.dev_id not in {device.dev_id for device in fitting}:
+        raise StepFailed("wrong-chip", f"the chip is {silicon.device.part}, the target stands for {fitting[0].part}")
+
+
+def open_target(channel: Channel, probe: DebugProbe, options: dict[str, object], chosen: Chosen) -> Session:
+    """PyOCD's board initialisation for the chosen target, on the probe that is already open.
+
+    The background parse of the SVD file is left out: nobody here asks for peripherals by name, and it costs a quarter of a second.
+    """
+    session = Session(probe, auto_open=False, options={**options, "target_override": chosen.name})
+    board = session.board
+    if board is None:
+        raise StepFailed("unknown-target", f"pyOCD made no board for {chosen.name}")
+    board.target._svd_location = None  # noqa: SLF001  (no option exists for it)
+    session._closed = False  # noqa: SLF001  (the probe was opened by the measuring session)
+    board.init()
+    session._inited = True  # noqa: SLF001
+    cut_flash(session, chosen.flash_kib)
+    channel.target = TargetFacts(
+        name=chosen.name,
+        part=chosen.part,
+        asked=chosen.asked,
+        how=chosen.how,
+        flash=tuple((region.start, region.length) for region in flash_regions(session)),
+    )
+    return session
+
+
+def cut_flash(session: Session, kib: int | None) -> None:
+    """Cut the target's boot flash to what the size register says: less flash than the map is no flash at all."""
+    boot = session.target.memory_map.get_boot_memory()
+    if kib is None or boot is None or boot.type is not MemoryType.FLASH:
+        return
+    length = kib * 1024
+    if length < boot.length and length % boot.sector_size == 0:
+        boot._end = boot.start + length - 1  # noqa: SLF001  (a clone would lose the flash object that was made for this region)
+
+
+def flash_regions(session: Session) -> list[FlashRegion]:
+    """Flash regions that have an algorithm, in address order."""
+    regions = session.target.memory_map.iter_matching_regions(type=MemoryType.FLASH)
+    return sorted((region for region in regions if region.flash is not None), key=lambda region: int(region.start))
+
+
+def memory_map(session: Session) -> MemoryMap:
+    """The target's map as plain data, for the image checks."""
+    regions = []
+    for region in session.target.memory_map.regions:
+        if region.type is MemoryType.FLASH:
+            regions.append(
+                Region(
+                    name=region.name or "flash",
+                    kind="flash",
+                    start=region.start,
+                    length=region.length,
+                    boot=bool(region.is_boot_memory),
+                    sector=region.sector_size,
+                    page=region.page_size,
+                    erased=region.erased_byte_value,
+                )
+            )
+        elif region.type is MemoryType.RAM:
+            regions.append(Region(name=region.name or "ram", kind="ram", start=region.start, length=region.length))
+    return MemoryMap(tuple(regions))

@@ -1,0 +1,103 @@
+"""What really went wrong, out of an exception that pyOCD or the USB layer let escape.
+
+pyOCD names a layer, rarely a cause; raw ``usb.core.USBError`` and plain ``KeyError`` escape, too. The chain of causes is walked, so that
+"read thread exited unexpectedly" becomes the error number that ended the thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+
+import msgspec
+import usb.core
+from pyocd.core import exceptions
+
+_STLINK_CODE = re.compile(r"STLink error \((\d+)\)")
+_UNEXPECTED_ACK = re.compile(r"Unexpected ACK '(\d+)'")
+_GONE = {errno.ENODEV, errno.EIO, errno.ENOENT, errno.ESHUTDOWN}
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """One error, classified.
+
+    Attributes:
+        kind: ``usb`` (the probe itself), ``link`` (the debug port did not answer properly), ``fault`` (the target's bus refused),
+            ``wait`` (the bus stalled), ``other``.
+        ack: word for the reading ``swd.ack``: ``no-ack``, ``ack-N``, ``wait``, ``fault``, ``parity``, ``stlink-N`` or "".
+        errno: error number of the USB transfer, or None.
+        text: the error's own words, with its type.
+    """
+
+    kind: str
+    ack: str
+    errno: int | None
+    text: str
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, then what caused it, and so on; each once."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def classify(error: BaseException) -> Trouble:
+    """Sort an escaped exception; never raises."""
+    text = "; ".join(f"{type(item).__name__}: {item}" for item in chain(error))
+    for item in chain(error):
+        if isinstance(item, usb.core.USBError):
+            return Trouble("usb", "", item.errno or errno.EIO, text)
+        if isinstance(item, PermissionError):
+            return Trouble("usb", "", errno.EACCES, text)
+    return _classify_link(error, text)
+
+
+def _classify_link(error: BaseException, text: str) -> Trouble:
+    for item in chain(error):
+        message = str(item)
+        if match := _STLINK_CODE.search(message):
+            return _stlink(int(match.group(1)), item, text)
+        if isinstance(item, exceptions.TransferFaultError):
+            return Trouble("fault", "fault", None, text)
+        if isinstance(item, exceptions.TransferTimeoutError):
+            return Trouble("wait", "wait", None, text)
+        if isinstance(item, exceptions.TransferProtocolError) or "protocol error" in message:
+            return Trouble("link", "parity", None, text)
+        if match := _UNEXPECTED_ACK.search(message):
+            return Trouble("link", f"ack-{match.group(1)}", None, text)
+        if "No ACK" in message:
+            return Trouble("link", "no-ack", None, text)
+        if isinstance(item, exceptions.TransferError):
+            return Trouble("link", "error", None, text)
+        if isinstance(item, exceptions.ProbeError):
+            return Trouble("usb", "", _errno_in(message), text)
+    return Trouble("other", "", None, text)
+
+
+def _stlink(code: int, error: BaseException, text: str) -> Trouble:
+    """Sort an ST-LINK status code (values: pyOCD probe/stlink/constants.py, compared with OpenOCD stlink_usb.c)."""
+    ack = f"stlink-{code}"
+    if code in {16, 20}:
+        return Trouble("wait", ack, None, text)
+    if code in {17, 21, 24, 25} or isinstance(error, exceptions.TransferFaultError):
+        return Trouble("fault", ack, None, text)
+    return Trouble("link", ack, None, text)
+
+
+def _errno_in(message: str) -> int | None:
+    match = re.search(r"\[Errno (\d+)\]", message)
+    if match:
+        return int(match.group(1))
+    if "Timeout reading" in message:
+        return errno.ETIMEDOUT
+    return None
+
+
+def is_gone(trouble: Trouble) -> bool:
+    """The USB error says that the device is no longer there (not merely slow or stalled)."""
+    return trouble.errno in _GONE
