@@ -1,14 +1,18 @@
 """The family table and the questions that are asked of it.
 
-How the worker uses it: :func:`candidates` with what the debug port says; read the identity register of the first candidate that has
-one; :func:`identify` with the address and the word. Only candidates' registers are read, since a foreign address can hit a peripheral
-that does not like to be read.
+How the worker uses it: :func:`candidates` with what the debug port says; read the identity register of the first
+candidate that has one; :func:`identify` with the address and the word. Only candidates' registers are read, since a
+foreign address can hit a peripheral that does not like to be read.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msdflash.chips import nordic, nxp, raspberry, stm32, stm32_ids
-from msdflash.chips.model import Builtin, Device, Family
+
+if TYPE_CHECKING:
+    from msdflash.chips.model import Builtin, Device, Family
 
 FAMILIES: tuple[Family, ...] = (
     stm32.L4,
@@ -43,9 +47,7 @@ UNREADABLE_SIZES = (0, 0xFFFF, 0xFFFF_FFFF)
 """Values of a flash size register that mean "not readable now", never a size."""
 
 
-def candidates(
-    dpidr: int | None, ap_idr: int | None, cpuid: int | None, designer: int | None = None
-) -> tuple[Family, ...]:
+def candidates(dpidr: int | None, ap_idr: int | None, cpuid: int | None, designer: int | None = None) -> tuple[Family, ...]:
     """Families that none of the given identity values refutes. A value of None refutes nothing.
 
     Args:
@@ -65,7 +67,7 @@ def candidates(
 
 
 def identify(families: tuple[Family, ...], address: int, word: int) -> tuple[Family, Device] | None:
-    """Which of ``families`` has its identity register at ``address`` and knows the device id in ``word``; None if none does."""
+    """Which of ``families`` has its identity register at ``address`` and knows the device id in ``word``, or None."""
     for family in families:
         if family.idcode is not None and family.idcode.address == address:
             known = device(family, family.idcode.of(word))
@@ -83,10 +85,11 @@ def device(family: Family, dev_id: int) -> Device | None:
 
 
 def family_of_target(target: str) -> Family | None:
-    """The family of a pyOCD target name: by the table, or for STM32 by the ordering code. None where the table has no such family."""
+    """The family of a pyOCD target name: by the table, else by the line that it spells. None where no row fits."""
     name = target.lower()
     for family in FAMILIES:
-        if name in family.targets or any(builtin.target == name for known in family.devices for builtin in known.builtins):
+        builtins = [item.target for known in family.devices for item in known.builtins]
+        if name in family.targets or name in builtins:
             return family
     for family in FAMILIES:
         if any(_has_line(name, line) for known in family.devices for line in known.lines):
@@ -95,7 +98,7 @@ def family_of_target(target: str) -> Family | None:
 
 
 def devices_of_target(target: str) -> tuple[Device, ...]:
-    """The dies that a target name stands for: those with this builtin as ``same die``, else those whose line the name spells."""
+    """The dies that a target name stands for: rows that have it as ``same die``, else those whose line it spells."""
     name = target.lower()
     dies = [known for family in FAMILIES for known in family.devices]
     exact = [known for known in dies if any(item.target == name and item.why == "same die" for item in known.builtins)]
@@ -105,7 +108,7 @@ def devices_of_target(target: str) -> tuple[Device, ...]:
 
 
 def builtin_for(known: Device, flash_kib: int | None) -> Builtin | None:
-    """The builtin that fits a die with this much flash: the smallest that is large enough. None where none fits or the size is unknown."""
+    """The builtin for a die with this much flash: the smallest large enough, or None."""
     if flash_kib is None or flash_kib in UNREADABLE_SIZES:
         return None
     fitting = [item for item in known.builtins if item.kib == flash_kib or (item.kib > flash_kib and not item.exact)]

@@ -1,4 +1,4 @@
-"""The shape of chip knowledge: registers, rules, devices, families. The tables that fill it stand in the vendor modules."""
+"""The shape of chip knowledge: registers, rules, dies, families. The vendor modules fill it."""
 
 from __future__ import annotations
 
@@ -103,11 +103,12 @@ class WrpRule(msgspec.Struct, frozen=True):
     """How a family codes write protection.
 
     Attributes:
-        kind: ``range`` (start and end page, start above end means none), ``zero`` (bit 0 protects) or ``one`` (bit 1 protects).
+        kind: ``range`` (start and end page, start above end means none), ``zero`` (a clear bit protects) or ``one`` (a
+            set bit protects).
         areas: the registers.
         tail: the last bit stands for all the rest of the flash.
-        flip: bit that turns the meaning round, as ``(register, bit value that flips)``. Where it flips, this table says nothing:
-            :meth:`protected` must not be used (the bits then speak of read protection).
+        flip: ``(register, value)`` of the bit that gives the bits another meaning (read protection of areas). Where it
+            has that value, :meth:`protected` must not be used.
     """
 
     kind: str
@@ -264,7 +265,8 @@ class Family(msgspec.Struct, frozen=True):
         boot: kind of boot header at the start of the boot flash: ``cortex-m``, ``rp2040-boot2``, ``imxrt-fcfb``.
         transforms: named changes that the path to flash makes to the data.
         timing: worst-case flash times, or None where none was looked up.
-        program_chunk: bytes that one ProgramPage call of the builtin algorithm may take beyond its page; 0 = page size only.
+        program_chunk: bytes that one ProgramPage call of the builtin algorithms takes, page size or not; 0 = page size
+            only. The caller still bounds it by the RAM that it has.
         dp_under_reset: the debug port answers while nRESET is low; None = differs or unknown.
         targets: further pyOCD builtin targets of the family that no row of ``devices`` names.
         devices: the dies.

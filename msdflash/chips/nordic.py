@@ -1,7 +1,7 @@
 """Nordic families.
 
-Sources: nrfx MDK headers (``nrf51.h``, ``nrf52840.h``, ``*_bitfields.h``), the SVD files that pyOCD ships, OpenOCD ``nordic/nrf52.cfg``,
-pyOCD ``target_nRF52.py``; times from the product specifications (PS).
+Sources: nrfx MDK headers (``nrf51.h``, ``nrf52840.h``, ``*_bitfields.h``), the SVD files that pyOCD ships, OpenOCD
+``nordic/nrf52.cfg``, pyOCD ``target_nRF52.py``; times from the product specifications (PS).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NRF51 = Family(
     dpidrs=(0x0BB1_1477,),
     ap_idrs=(0x0477_0021,),
     designer=NORDIC,
-    idcode=Register(0x1000_005C, mask=0xFFFF),  # FICR.CONFIGID, HWID; many hardware ids, one die: not used to tell devices apart
+    idcode=Register(0x1000_005C, mask=0xFFFF),  # FICR.CONFIGID, HWID: many ids, one die
     flash_kib=Register(0x1000_0014),  # FICR.CODESIZE in pages of CODEPAGESIZE = 1 KiB (nrf51.svd)
     flash_base=0,
     flash_sr=(_NVMC,),
@@ -38,7 +38,14 @@ NRF51 = Family(
     timing=Timing(22.3e-3, 46.3e-6, 4, 22.3e-3, "nRF51822 PS v3.x, NVMC timing"),
     dp_under_reset=False,
     devices=(
-        Device(0, "nRF51x22", ("nrf51822", "nrf51422", "nrf51"), (Builtin(256, "nrf51"),), ((0x2000_0000, 32 * 1024),), (128, 256)),
+        Device(
+            0,
+            "nRF51x22",
+            ("nrf51822", "nrf51422", "nrf51"),
+            (Builtin(256, "nrf51"),),
+            ((0x2000_0000, 32 * 1024),),
+            (128, 256),
+        ),
     ),
     targets=("nrf51822",),
 )
@@ -60,11 +67,18 @@ NRF52 = Family(
     reset_cause=(
         FlagRegister(0x4000_0400, (*_RESETREAS, Flag(19, "NFC", "woken by an NFC field"), Flag(20, "VBUS", "woken by USB power"))),
     ),
-    timing=Timing(89.7e-3, 338e-6, 4, 295.3e-3, "nRF52832 PS v1.4, NVMC electrical specification (the slowest of the family)"),
-    # Reports differ: nothing at all, or a DPIDR without power-up acknowledge. And the pin is live only where UICR.PSELRESET says so.
+    timing=Timing(89.7e-3, 338e-6, 4, 295.3e-3, "nRF52832 PS v1.4, NVMC electrical specification (slowest of the family)"),
+    # Reports differ: nothing at all, or a DPIDR without power-up acknowledge. The pin is live only where UICR says so.
     dp_under_reset=None,
     devices=(
-        Device(0x52832, "nRF52832", ("nrf52832", "nrf52"), (Builtin(512, "nrf52832"),), ((0x2000_0000, 64 * 1024),), (256, 512)),
+        Device(
+            0x52832,
+            "nRF52832",
+            ("nrf52832", "nrf52"),
+            (Builtin(512, "nrf52832"),),
+            ((0x2000_0000, 64 * 1024),),
+            (256, 512),
+        ),
         Device(
             0x52833,
             "nRF52833",

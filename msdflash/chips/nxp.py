@@ -1,7 +1,7 @@
 """NXP families.
 
-Sources: SVD files that pyOCD ships (``MK64F12``, ``MKL25Z4``, ``LPC176x5x``, ``LPC55S69``), OpenOCD ``kinetis.c`` and ``lpc2000.c``,
-pyOCD ``flash_kinetis.py`` and ``target_kinetis.py``; times from the data sheets named in each row.
+Sources: SVD files that pyOCD ships (``MK64F12``, ``MKL25Z4``, ``LPC176x5x``, ``LPC55S69``), OpenOCD ``kinetis.c`` and
+``lpc2000.c``, pyOCD ``flash_kinetis.py`` and ``target_kinetis.py``; times from the data sheets named in each row.
 """
 
 from __future__ import annotations
@@ -79,9 +79,7 @@ KL25Z = Family(
     transforms=("kinetis-fcf",),
     timing=Timing(0.113, 145e-6, 4, 0.5, "KL25P80M48SF0 data sheet, flash timing (mass erase with margin)"),
     dp_under_reset=True,
-    devices=(
-        Device(0x251, "MKL25Z", ("mkl25z128", "kl25z"), (Builtin(128, "kl25z"),), ((0x1FFF_F000, 16 * 1024),), (32, 128)),
-    ),
+    devices=(Device(0x251, "MKL25Z", ("mkl25z128", "kl25z"), (Builtin(128, "kl25z"),), ((0x1FFF_F000, 16 * 1024),), (32, 128)),),
 )
 
 LPC17 = Family(

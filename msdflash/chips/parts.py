@@ -1,22 +1,28 @@
-"""From the names people know (part numbers, boards) to a pyOCD builtin with the same die or the same flash controller. Offline.
+"""From the names people know (part numbers, boards) to a pyOCD builtin that drives the same silicon. Offline.
 
-pyOCD maps most ST boards to part numbers that need a CMSIS-Pack from the internet; many of them have a builtin that drives the same
-silicon under another name. Only such pairs are in the tables.
+pyOCD maps most ST boards to part numbers that need a CMSIS-Pack from the internet; many of them have a builtin with the
+same die, or the same flash controller and layout, under another name. Only such pairs are in the tables.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from msdflash.chips.boards import BOARDS
 from msdflash.chips.families import FAMILIES, builtin_for, devices_of_target
-from msdflash.chips.model import Builtin, Device, Family
 
+if TYPE_CHECKING:
+    from msdflash.chips.model import Builtin, Device, Family
+
+# fmt: off
 FLASH_LETTERS = {
-    "3": 8, "4": 16, "6": 32, "8": 64, "b": 128, "z": 192, "c": 256, "d": 384, "e": 512, "f": 768, "g": 1024, "h": 1536, "i": 2048,
-}  # fmt: skip
+    "3": 8, "4": 16, "6": 32, "8": 64, "b": 128, "z": 192, "c": 256, "d": 384, "e": 512, "f": 768, "g": 1024,
+    "h": 1536, "i": 2048,
+}
+# fmt: on
 """Flash size letter of STM32 ordering codes, in KiB ("Ordering information" of the STM32 data sheets)."""
 
 _BOARD = re.compile(r"^(?:st[-_ ]?)?(?:nucleo|disco)[-_ ]?(?:stm32)?([a-z0-9]+)")
@@ -29,7 +35,7 @@ class Choice(msgspec.Struct, frozen=True):
     Attributes:
         target: pyOCD builtin target.
         part: part number, upper case, without package and temperature letters (``STM32L476RG``).
-        flash_kib: flash that the name promises, or None where it does not say. The map has to be cut to it, and to the size register.
+        flash_kib: flash that the name promises, or None. The map has to be cut to it and to the size register.
         how: one plain sentence: why this target.
     """
 
@@ -42,7 +48,7 @@ class Choice(msgspec.Struct, frozen=True):
 def resolve(name: str) -> Choice | None:
     """The builtin for a part number, board name or four-digit board id; None where no builtin drives that silicon.
 
-    Accepts ``STM32L476RGT6``, ``stm32l476rgtx``, ``stm32l476rg``, ``NUCLEO-L476RG``, ``0765`` and pyOCD's own target names.
+    Accepts ``STM32L476RGT6``, ``stm32l476rgtx``, ``stm32l476rg``, ``NUCLEO-L476RG``, ``0765``, pyOCD's target names.
     """
     asked = name.strip().lower()
     own = _own(asked)

@@ -1,4 +1,7 @@
-"""Raspberry Pi's RP2040. Sources: pico-sdk ``hardware/regs`` headers and ``boot_stage2/pad_checksum``; W25Q16JV data sheet for times."""
+"""Raspberry Pi's RP2040.
+
+Sources: pico-sdk ``hardware/regs`` headers and ``boot_stage2/pad_checksum``; W25Q16JV data sheet for times.
+"""
 
 from __future__ import annotations
 

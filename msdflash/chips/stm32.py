@@ -12,94 +12,33 @@ Freeze bits only hold while the core is halted; during an algorithm call a watch
 
 from __future__ import annotations
 
-from msdflash.chips.model import (
-    Builtin,
-    Device,
-    Family,
-    Flag,
-    FlagRegister,
-    Freeze,
-    RdpRule,
-    Register,
-    Timing,
-    WrpArea,
-    WrpRule,
+from msdflash.chips.model import Builtin, Device, Family, FlagRegister, Freeze, RdpRule, Register, Timing, WrpArea, WrpRule
+from msdflash.chips.stm32_registers import (
+    AHB_M0P,
+    AHB_M3M4,
+    AHB_M7,
+    APB_IDCODE,
+    CAUSES,
+    ERRORS,
+    FLASH,
+    KIB,
+    L4_SR,
+    M0P,
+    M3,
+    M4,
+    M7,
+    PPB_IDCODE,
+    SAME_CONTROLLER,
+    ST,
+    flags,
+    half_word,
+    rdp_byte,
 )
 
-KIB = 1024
-ST = 0x020  # JEP106 bank 1, 0x20; OpenOCD src/helper/jep106.inc
-FLASH = 0x0800_0000
-M0, M0P, M3, M4, M7, M33 = 0xC20, 0xC60, 0xC23, 0xC24, 0xC27, 0xD21
-AHB_M0, AHB_M0P, AHB_M3M4, AHB_M7 = 0x0477_0021, 0x0477_0031, 0x0477_0011, 0x0477_0001
-SAME_CONTROLLER = "same flash controller"
-
-PPB_IDCODE = Register(0xE004_2000, mask=0xFFF)  # in the private bus: read even under system reset (RM0401 26.6.1)
-APB_IDCODE = Register(0x4001_5800, mask=0xFFF)  # on the APB: faults under reset and in Stop
-
-# The builtin's algorithm sets the bank bit from 0x08080000 on only (disassembled); RM0351 3.3.1 puts bank 2 of smaller parts lower.
+# The builtin's algorithm sets the bank bit from 0x08080000 on only (disassembled); RM0351 3.3.1 puts bank 2 of smaller
+# parts lower.
 BANK_NOTE = (
     "parts below 1 MiB with OPTR.DUALBANK set have bank 2 at half their flash; the builtin algorithm only knows bank 2 at 0x08080000"
-)
-
-
-def half_word(address: int) -> Register:
-    """A flash size register: 16 bits, in KiB."""
-    return Register(address, mask=0xFFFF, size=2)
-
-
-def rdp_byte(address: int, shift: int, *, half: bool = False) -> RdpRule:
-    """RDP as a byte: AA level 0, CC level 2, everything else level 1 (OpenOCD stm32l4x.c, stm32f2x.c)."""
-    levels = ((0xAA, "0"), (0xCC, "2"), *(((0x55, "0.5 or 1"),) if half else ()))
-    return RdpRule(Register(address, shift, 0xFF), levels, "1")
-
-
-def flags(text: str, meanings: dict[str, str]) -> tuple[Flag, ...]:
-    """``"1 OPERR 3 PROGERR"`` and their meanings as flags."""
-    words = text.split()
-    return tuple(Flag(int(bit), name, meanings[name]) for bit, name in zip(words[::2], words[1::2], strict=True))
-
-
-ERRORS = {
-    "OPERR": "operation error",
-    "PROGERR": "a word to be programmed was not erased before",
-    "WRPERR": "the address is write-protected",
-    "PGAERR": "programming alignment error",
-    "SIZERR": "wrong access size while programming",
-    "PGSERR": "programming sequence error (can be left over from the old firmware)",
-    "PGPERR": "programming parallelism error",
-    "MISERR": "fast programming data missed",
-    "FASTERR": "fast programming error",
-    "RDERR": "read of a protected area",
-    "OPTVERR": "option bytes did not load cleanly",
-    "PGERR": "a half-word to be programmed was not erased before",
-    "WRPRTERR": "the address is write-protected",
-    "NOTZEROERR": "programming of a place that was not erased",
-    "FWWERR": "write or erase aborted by a fetch",
-    "STRBERR": "strobe error: the same byte was written more than once",
-    "INCERR": "inconsistency error",
-    "RDPERR": "read protection error",
-    "RDSERR": "secure area error",
-    "SNECCERR": "single ECC error corrected",
-    "DBECCERR": "double ECC error",
-}
-CAUSES = {
-    "LPWRRSTF": "reset on entering a low-power mode against the option bytes",
-    "WWDGRSTF": "window watchdog",
-    "IWDGRSTF": "independent watchdog",
-    "SFTRSTF": "software reset",
-    "PORRSTF": "power-on",
-    "BORRSTF": "brown-out",
-    "PWRRSTF": "power-on or brown-out",
-    "PINRSTF": "NRST pin (internal resets pull it, too)",
-    "OBLRSTF": "option bytes were loaded",
-    "FWRSTF": "firewall",
-    "CPURSTF": "CPU",
-}
-
-L4_SR = FlagRegister(
-    0x4002_2010,  # header l4: FLASH_SR; PEMPTY (17) is missing on L47x to L4Ax and left out
-    flags("1 OPERR 3 PROGERR 4 WRPERR 5 PGAERR 6 SIZERR 7 PGSERR 8 MISERR 9 FASTERR 14 RDERR 15 OPTVERR", ERRORS),
-    busy=16,
 )
 
 L4 = Family(
@@ -114,7 +53,8 @@ L4 = Family(
     flash_kib=half_word(0x1FFF_75E0),  # header l4: FLASHSIZE_BASE
     flash_base=FLASH,
     rdp=rdp_byte(0x4002_2020, 0),  # header l4: FLASH_OPTR; RM0351 3.7.8
-    wrp=WrpRule(  # RM0351 3.7.13-3.7.16 and header l4: WRP1AR, WRP1BR, WRP2AR, WRP2BR; page numbers count from the bank's start
+    # RM0351 3.7.13-3.7.16, header l4: WRP1AR, WRP1BR, WRP2AR, WRP2BR; pages count from the bank's start.
+    wrp=WrpRule(
         "range",
         (
             WrpArea(0x4002_202C, FLASH, (2 * KIB,)),
@@ -127,15 +67,13 @@ L4 = Family(
     reset_cause=(
         FlagRegister(
             0x4002_1094,  # header l4: RCC_CSR
-            flags(
-                "24 FWRSTF 25 OBLRSTF 26 PINRSTF 27 BORRSTF 28 SFTRSTF 29 IWDGRSTF 30 WWDGRSTF 31 LPWRRSTF", CAUSES
-            ),
+            flags("24 FWRSTF 25 OBLRSTF 26 PINRSTF 27 BORRSTF 28 SFTRSTF 29 IWDGRSTF 30 WWDGRSTF 31 LPWRRSTF", CAUSES),
         ),
     ),
     freeze=(Freeze(0xE004_2008, 1 << 11 | 1 << 12),),  # header l4: DBGMCU_APB1FZR1 WWDG, IWDG
     timing=Timing(0.02447, 90.76e-6, 8, 0.02459, "DS10198 (STM32L476xx), flash memory characteristics"),
-    # The builtin's ProgramPage rounds r1 up to 8 and walks it in 8-byte units without an upper bound (disassembled; a test runs
-    # over its code). So RAM is the only limit; this figure fits twice beside the algorithm in 48 KiB of SRAM1.
+    # The builtins' ProgramPage rounds r1 up to 8 and walks it in 8-byte units without an upper bound (disassembled; a
+    # test runs the code). So RAM is the only limit; this figure fits twice beside the algorithm in 48 KiB of SRAM1.
     program_chunk=16 * KIB,
     dp_under_reset=True,
     devices=(
@@ -198,8 +136,9 @@ F1 = Family(
     idcode=PPB_IDCODE,
     flash_kib=half_word(0x1FFF_F7E0),  # header f1
     flash_base=FLASH,
-    rdp=RdpRule(Register(0x4002_201C, 1, 1), ((0, "0"), (1, "1")), "1"),  # header f1: FLASH_OBR.RDPRT; no level 2 (PM0075)
-    wrp=WrpRule("zero", (WrpArea(0x4002_2020, FLASH, (4 * KIB,) * 32),), tail=True),  # PM0075: WRPR, 4 KiB a bit, the last all the rest
+    rdp=RdpRule(Register(0x4002_201C, 1, 1), ((0, "0"), (1, "1")), "1"),  # header f1: RDPRT; PM0075: no level 2
+    # PM0075: FLASH_WRPR, 4 KiB a bit, the last bit all the rest.
+    wrp=WrpRule("zero", (WrpArea(0x4002_2020, FLASH, (4 * KIB,) * 32),), tail=True),
     flash_sr=(FlagRegister(0x4002_200C, flags("2 PGERR 4 WRPRTERR", ERRORS), busy=0),),  # header f1
     reset_cause=(
         FlagRegister(
@@ -260,8 +199,8 @@ F4 = Family(
     rdp=rdp_byte(0x4002_3C14, 8),  # header f4: FLASH_OPTCR
     # header f4: nWRP [27:16] of bank 1. SPRMOD (31) turns them into PCROP bits; not on F405/F407.
     wrp=WrpRule("zero", (WrpArea(0x4002_3C14, FLASH, _F4_SECTORS, shift=16),), flip=(Register(0x4002_3C14, 31, 1), 1)),
-    flash_sr=(
-        FlagRegister(0x4002_3C0C, flags("1 OPERR 4 WRPERR 5 PGAERR 6 PGPERR 7 PGSERR 8 RDERR", ERRORS), busy=16),  # header f4
+    flash_sr=(  # header f4: FLASH_SR; RDERR not on F40x/F41x
+        FlagRegister(0x4002_3C0C, flags("1 OPERR 4 WRPERR 5 PGAERR 6 PGPERR 7 PGSERR 8 RDERR", ERRORS), busy=16),
     ),
     reset_cause=(
         FlagRegister(
@@ -368,14 +307,12 @@ L0 = Family(
     reset_cause=(
         FlagRegister(
             0x4002_1050,  # header l0: RCC_CSR
-            flags(
-                "24 FWRSTF 25 OBLRSTF 26 PINRSTF 27 PORRSTF 28 SFTRSTF 29 IWDGRSTF 30 WWDGRSTF 31 LPWRRSTF", CAUSES
-            ),
+            flags("24 FWRSTF 25 OBLRSTF 26 PINRSTF 27 PORRSTF 28 SFTRSTF 29 IWDGRSTF 30 WWDGRSTF 31 LPWRRSTF", CAUSES),
         ),
     ),
     freeze=(Freeze(0x4001_5808, 1 << 11 | 1 << 12),),  # header l0: DBGMCU_APB1_FZ
     erased=0x00,  # OpenOCD stm32lx.c; pyOCD's memory map says 0xFF, which is wrong
-    timing=Timing(3.94e-3, 3.94e-3, 4, 3.94e-3 * 256, "DS10668 (STM32L031x4/x6), flash memory and EEPROM characteristics"),
+    timing=Timing(3.94e-3, 3.94e-3, 4, 3.94e-3 * 256, "DS10668 (STM32L031x4/x6), flash memory and EEPROM"),
     dp_under_reset=True,
     devices=(
         Device(
@@ -388,7 +325,13 @@ L0 = Family(
         ),
         # The builtin's buffers do not fit into 2 KiB of RAM.
         Device(0x457, "STM32L010/L011/L021", ("l011", "l021"), ram=((0x2000_0000, 2 * KIB),), kib=(8, 16)),
-        Device(0x417, "STM32L05x/L06x", ("l051", "l052", "l053", "l062", "l063"), ram=((0x2000_0000, 8 * KIB),), kib=(32, 64)),
+        Device(
+            0x417,
+            "STM32L05x/L06x",
+            ("l051", "l052", "l053", "l062", "l063"),
+            ram=((0x2000_0000, 8 * KIB),),
+            kib=(32, 64),
+        ),
         Device(
             0x447,
             "STM32L07x/L08x",
@@ -399,9 +342,7 @@ L0 = Family(
     ),
 )
 
-_H7_SR = flags(
-    "17 WRPERR 18 PGSERR 19 STRBERR 21 INCERR 22 OPERR 23 RDPERR 24 RDSERR 25 SNECCERR 26 DBECCERR", ERRORS
-)
+_H7_SR = flags("17 WRPERR 18 PGSERR 19 STRBERR 21 INCERR 22 OPERR 23 RDPERR 24 RDSERR 25 SNECCERR 26 DBECCERR", ERRORS)
 
 H7 = Family(
     id="stm32h7",
@@ -411,7 +352,8 @@ H7 = Family(
     dpidrs=(0x6BA0_2477,),  # OpenOCD stm32h7x.cfg; shared with H5, WB, WL, LPC55 and others
     ap_idrs=(AHB_M7,),
     designer=ST,
-    idcode=Register(0x5C00_1000, mask=0xFFF),  # header h7; reads 0 on some boards until DBGMCU_CR clocks are on: 0 is not another chip
+    # header h7. Reads 0 on some boards until the clocks in DBGMCU_CR are on: 0 is not another chip.
+    idcode=Register(0x5C00_1000, mask=0xFFF),
     flash_kib=half_word(0x1FF1_E880),  # header h7
     flash_base=FLASH,
     rdp=rdp_byte(0x5200_201C, 8),  # header h7: FLASH_OPTSR_CUR
@@ -437,7 +379,7 @@ H7 = Family(
             0x450,
             "STM32H74x/H75x",
             ("h742", "h743", "h745", "h747", "h750", "h753", "h755", "h757"),
-            # 1 MiB parts put bank 2 at 0x08100000 with a hole below it; a map cut to the size would be wrong, so they have no row.
+            # 1 MiB parts put bank 2 at 0x08100000 with a hole below it: a map cut to the size would be wrong. No row.
             (Builtin(128, "stm32h750xx"), Builtin(2048, "stm32h743xx", exact=True)),
             (
                 (0x0000_0000, 64 * KIB),
