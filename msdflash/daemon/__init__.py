@@ -1,0 +1,1 @@
+"""The daemon: boards, their drives, and one lane of work for each."""
