@@ -29,7 +29,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
-    """``done`` of ``total`` bytes of the present step. Also a sign of life: the step's deadline starts anew only when ``extends`` is set."""
+    """``done`` of ``total`` bytes of the present step; ``extends`` gives the step that many more seconds from now."""
 
     step: Step
     done: int

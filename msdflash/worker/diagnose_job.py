@@ -58,7 +58,7 @@ class DiagnoseJob:
         if self.raw is None:
             return
         if not self.order.reset:
-            self.channel.running = observe.judge([value for value in measure.sample_dhcsr(self.raw)[0][1:]], [])
+            self.channel.running = observe.judge(measure.sample_dhcsr(self.raw)[0][1:], [])
             return
         if self.probe is None:
             return

@@ -258,7 +258,7 @@ class FlashJob:
         """Evidence out of an escaped exception, and the step failure that it means."""
         trouble = classify(error)
         if trouble.kind == "usb":
-            return measure.usb_failed(self.channel, trouble, error)
+            return measure.usb_failed(self.channel, trouble)
         self.channel.measure("engine.error", trouble.text)
         if trouble.ack:
             self.channel.measure("swd.ack", trouble.ack, self.channel.step.value)

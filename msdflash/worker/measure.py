@@ -41,7 +41,7 @@ HELD_PATIENCE = 1.2
 SWEEP_CLOCKS = (100_000, 1_000_000, 4_000_000)
 
 
-def usb_failed(channel: Channel, trouble: Trouble, error: BaseException) -> StepFailed:
+def usb_failed(channel: Channel, trouble: Trouble) -> StepFailed:
     """Record an error of the probe itself."""
     if trouble.errno is not None:
         channel.measure("probe.errno", trouble.errno)
@@ -158,7 +158,7 @@ def _usb_guard(channel: Channel, action: Callable[[], T]) -> T:
     except Exception as error:
         trouble = classify(error)
         if trouble.kind == "usb":
-            raise usb_failed(channel, trouble, error) from error
+            raise usb_failed(channel, trouble) from error
         raise
 
 
@@ -180,7 +180,7 @@ def _debug_port(channel: Channel, probe: DebugProbe, raw: RawTarget, *, may_rese
         except Exception as failed:
             trouble = classify(failed)
             if trouble.kind == "usb":
-                raise usb_failed(channel, trouble, failed) from failed
+                raise usb_failed(channel, trouble) from failed
             channel.measure("swd.ack", trouble.ack or trouble.kind, f"attempt {attempt + 1}")
             error = failed
             continue
@@ -251,7 +251,7 @@ def _link_step(channel: Channel, kind: str, message: str, action: Callable[[], T
     except Exception as error:
         trouble = classify(error)
         if trouble.kind == "usb":
-            raise usb_failed(channel, trouble, error) from error
+            raise usb_failed(channel, trouble) from error
         channel.measure("swd.ack", trouble.ack or trouble.kind, message)
         channel.measure("engine.error", trouble.text)
         raise StepFailed(kind, message) from error

@@ -32,7 +32,7 @@ def read_field(channel: Channel, raw: RawTarget, register: Register) -> int | No
     except Exception as error:
         trouble = classify(error)
         if trouble.kind == "usb":
-            raise usb_failed(channel, trouble, error) from error
+            raise usb_failed(channel, trouble) from error
         raw.clear_sticky()
         return None
     return register.of((word >> 8 * (register.address & 3)) & ((1 << 8 * register.size) - 1))
