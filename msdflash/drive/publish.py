@@ -1,0 +1,212 @@
+"""Putting our files into the folder, atomically and in the one safe order.
+
+Readers wait for different things: some for their file to vanish and then look once for FAIL.TXT, others for the remount count in
+DETAILS.TXT to change and then look for FAIL.TXT. So when a job starts the old FAIL.TXT goes; at the end the new FAIL.TXT comes first, then
+MBED.HTM, then the dropped file goes, and DETAILS.TXT with the new count is last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from msdflash.drive.folder import KEPT, Folder, Opened
+from msdflash.drop.attic import Attic
+from msdflash.drop.place import Place
+from msdflash.drop.record import Publication, new_id
+from msdflash.drop.sight import EntryKind, Sight, sight_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+__all__ = ["DETAILS", "FAIL", "MBED", "Publication", "Publisher", "keep"]
+
+DETAILS = "DETAILS.TXT"
+MBED = "MBED.HTM"
+FAIL = "FAIL.TXT"
+_MODE = 0o644
+_TWINS = {DETAILS: "details.txt", MBED: "mbed.htm"}
+"""Old readers open these in lower case, as FAT lets them; where case matters the same bytes are there under both names."""
+
+
+def keep(opened: Opened, place: Place, entry: str, drop: str, name: str, attic: Attic) -> Path:
+    """Move an entry into the "not flashed" store; if that is on another file system, into the one in the folder's hidden sub-folder.
+
+    Returns where it is now. Raises OSError (EBUSY for a mount point); then it is where it was.
+    """
+    try:
+        return attic.accept(place, entry, drop, name)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    return inside(opened, attic).accept(place, entry, drop, name)
+
+
+def inside(opened: Opened, attic: Attic) -> Attic:
+    """The "not flashed" store in the hidden sub-folder, with the same bounds."""
+    return Attic(opened.hidden.path / KEPT, attic.count, attic.size, under=opened.hidden)
+
+
+class _Known(msgspec.Struct, frozen=True):
+    data: bytes
+    sign: tuple[str, int, int, int]
+
+
+class Publisher:
+    """Our files in one folder. ``clock`` is monotonic seconds; ``still``: how long a changed file of ours is left alone."""
+
+    def __init__(self, folder: Folder, attic: Attic, clock: Callable[[], float], still: float = 1.0) -> None:
+        self._folder = folder
+        self._attic = attic
+        self._clock = clock
+        self._still = still
+        self._known: dict[str, _Known] = {}
+        self._suspects: dict[str, tuple[Sight, float]] = {}
+        self._extras: set[str] = set()
+
+    def forget(self) -> None:
+        """The folder was away: believe nothing about it."""
+        self._known.clear()
+        self._suspects.clear()
+
+    def owns(self, name: str) -> bool:
+        """Whether this name is ours, in whatever case."""
+        folded = name.casefold()
+        return folded in {own.casefold() for own in (DETAILS, MBED, FAIL, *self._extras)}
+
+    def adopt_extras(self, names: Iterable[str]) -> None:
+        """Names that an earlier run published."""
+        self._extras.update(names)
+
+    def begin(self, opened: Opened) -> None:
+        """A job starts: the last failure's files go. Raises OSError."""
+        for name in (FAIL, *sorted(self._extras)):
+            self._remove(opened, name)
+        opened.root.sync()
+
+    def publish(self, opened: Opened, publication: Publication, retire: Callable[[], None]) -> None:
+        """A job is over: publish in the safe order; ``retire`` takes the dropped file away. Safe to repeat. Raises OSError."""
+        for stale in sorted(self._extras - set(publication.extras)):
+            self._remove(opened, stale)
+        self._extras = set(publication.extras)
+        for name, data in publication.extras.items():
+            self._put(opened, name, data)
+        if publication.fail is None:
+            self._remove(opened, FAIL)
+        else:
+            self._put(opened, FAIL, publication.fail)
+        self._put_both(opened, MBED, publication.mbed_htm)
+        opened.root.sync()
+        retire()
+        self._put_both(opened, DETAILS, publication.details)
+        opened.root.sync()
+
+    def rest(self, opened: Opened, publication: Publication) -> float | None:
+        """Between jobs: put back what is missing or was overwritten; move foreign content under our names to the "not flashed" store.
+
+        A removed FAIL.TXT stays removed: whoever did that has read it. Returns seconds until a look is due, or None. Raises OSError.
+        """
+        self._extras.update(publication.extras)
+        wanted = {DETAILS: publication.details, MBED: publication.mbed_htm}
+        if self._folder.cased:
+            wanted |= {_TWINS[name]: data for name, data in wanted.items()}
+        optional = dict(publication.extras)
+        if publication.fail is not None:
+            optional[FAIL] = publication.fail
+        present = {name for name in opened.root.names() if self.owns(name)}
+        if not self._folder.cased:
+            spelled = {name.casefold(): name for name in (*wanted, *optional)}
+            present = {spelled.get(name.casefold(), name) for name in present}
+        delay: float | None = None
+        for name in sorted(present):
+            if not self._undisturbed(opened, name, (wanted | optional).get(name)):
+                delay = self._still / 4
+        for name, data in wanted.items():
+            if name not in present:
+                self._put(opened, name, data)
+        return delay
+
+    def refresh(self, opened: Opened, publication: Publication) -> None:
+        """The facts changed between jobs: renew DETAILS.TXT and MBED.HTM where they differ. Raises OSError."""
+        self._put_both(opened, MBED, publication.mbed_htm)
+        self._put_both(opened, DETAILS, publication.details)
+
+    # --- one file -----------------------------------------------------------------------------------------------------------------
+
+    def _put_both(self, opened: Opened, name: str, data: bytes) -> None:
+        if self._folder.cased:
+            self._put(opened, _TWINS[name], data)
+        self._put(opened, name, data)
+
+    def _put(self, opened: Opened, name: str, data: bytes) -> None:
+        sight = _see(opened.root, name)
+        if sight is not None:
+            known = self._known.get(name)
+            if known is not None and known.data == data and known.sign == sight.sign:
+                return
+            if sight.kind is not EntryKind.FILE or not self._ours(opened, name, sight, known):
+                self._evict(opened, name)
+        fresh = f"publish-{name}"
+        with contextlib.suppress(FileNotFoundError):
+            opened.temp.unlink(fresh)
+        opened.temp.create(fresh, data, _MODE)
+        opened.temp.replace(fresh, opened.root, name)
+        self._suspects.pop(name, None)
+        sight = _see(opened.root, name)
+        if sight is not None:
+            self._known[name] = _Known(data, sight.sign)
+
+    def _remove(self, opened: Opened, name: str) -> None:
+        """Remove a file of ours; what is not our content is kept instead."""
+        sight = _see(opened.root, name)
+        if sight is None:
+            return
+        known = self._known.pop(name, None)
+        if sight.kind is EntryKind.FILE and known is not None and self._ours(opened, name, sight, known):
+            opened.root.unlink(name)
+        else:
+            self._evict(opened, name)
+
+    def _undisturbed(self, opened: Opened, name: str, data: bytes | None) -> bool:
+        """Whether the file is as we left it. If not, it is set right once nothing has touched it for a while."""
+        sight = _see(opened.root, name)
+        known = self._known.get(name)
+        if sight is None or (known is not None and known.sign == sight.sign and known.data == data):
+            return True
+        suspect, since = self._suspects.get(name, (None, 0.0))
+        if known is not None or data is None:  # a stranger wrote here while we run: let him finish
+            if suspect is None or suspect.sign != sight.sign:
+                self._suspects[name] = (sight, self._clock())
+                return False
+            if self._clock() - since < self._still:
+                return False
+        self._suspects.pop(name, None)
+        if data is not None and sight.kind is EntryKind.FILE and sight.size == len(data) and opened.root.read(name, len(data) + 1) == data:
+            self._known[name] = _Known(data, sight.sign)
+            return True
+        self._evict(opened, name)
+        if data is not None:
+            self._put(opened, name, data)
+        return True
+
+    @staticmethod
+    def _ours(opened: Opened, name: str, sight: Sight, known: _Known | None) -> bool:
+        """Whether the file still holds what we put there; without knowledge, after a restart, it counts as ours."""
+        if known is None or known.sign == sight.sign:
+            return True
+        return sight.size == len(known.data) and opened.root.read(name, len(known.data) + 1) == known.data
+
+    def _evict(self, opened: Opened, name: str) -> None:
+        keep(opened, opened.root, name, new_id(), name, self._attic)
+        self._known.pop(name, None)
+
+
+def _see(place: Place, name: str) -> Sight | None:
+    try:
+        return sight_of(name, place.lstat(name))
+    except FileNotFoundError:
+        return None
