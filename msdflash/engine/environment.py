@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _POSIX = (
-    "HOME", "PATH", "USER", "LOGNAME", "SHELL", "TZ", "TMPDIR", "LANG", "LANGUAGE",
+    "HOME", "PATH", "USER", "LOGNAME", "SHELL", "TZ", "LANG", "LANGUAGE",
     "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH",
 )  # fmt: skip
 
 # Without SYSTEMROOT sockets and random numbers fail on Windows; the rest finds user folders and DLLs.
 _WINDOWS = (
-    "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "TEMP", "TMP", "USERPROFILE", "USERNAME", "HOMEDRIVE",
+    "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "USERNAME", "HOMEDRIVE",
     "HOMEPATH", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "PROGRAMFILES(X86)", "NUMBER_OF_PROCESSORS",
     "PROCESSOR_ARCHITECTURE", "OS",
 )  # fmt: skip
@@ -38,9 +38,7 @@ KEPT_PREFIXES = ("LC_", "XDG_", "LIBUSB_", "MSDFLASH_SIM_")
 
 def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of ``environ`` that a worker may see, and the search path of a package run from its checkout."""
-    kept = {
-        name: value for name, value in environ.items() if name.upper() in KEPT or name.upper().startswith(KEPT_PREFIXES)
-    }
+    kept = {name: value for name, value in environ.items() if name.upper() in KEPT or name.upper().startswith(KEPT_PREFIXES)}
     root = _package_root()
     if root.name not in ("site-packages", "dist-packages"):
         kept["PYTHONPATH"] = str(root)

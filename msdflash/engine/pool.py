@@ -29,9 +29,7 @@ class Pool:
     A worker's first message lies in its pipe until somebody takes the worker, so nothing needs to watch them.
     """
 
-    def __init__(
-        self, command: Sequence[str] | None = None, *, warm: int = 0, environ: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, command: Sequence[str] | None = None, *, warm: int = 0, environ: Mapping[str, str] | None = None) -> None:
         """Make an empty pool; :meth:`refill` starts the first warm workers.
 
         Args:

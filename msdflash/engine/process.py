@@ -36,15 +36,21 @@ class WorkerProcess:
 
     Attributes:
         pid: process id, which is also the id of its group on POSIX.
-        folder: its private, empty working directory; removed by :meth:`end`.
+        folder: its private folder, removed by :meth:`end`: ``here``, its empty working directory, and ``tmp``, where its
+            own temporary files go, so that a killed worker leaves none behind.
         channel: lines that it says, tail of its standard error.
     """
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
         """Start it. Raises :class:`~msdflash.errors.WorkerError` when the system will not."""
         self.folder = Path(tempfile.mkdtemp(prefix="msdflash-worker-"))
+        here, temporary = self.folder / "here", self.folder / "tmp"
+        here.mkdir()
+        temporary.mkdir()
+        variables = worker_environment(os.environ if environ is None else environ)
+        variables.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)))
         try:
-            self._process = _start(command, worker_environment(os.environ if environ is None else environ), self.folder)
+            self._process = _start(command, variables, here)
         except OSError as error:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise WorkerError(f"cannot start a worker ({command[0]}): {error}") from error
@@ -60,7 +66,7 @@ class WorkerProcess:
     @property
     def fit(self) -> bool:
         """Alive, and its folder has not been swept away by a cleaner of temporary files."""
-        return self.alive and self.folder.is_dir()
+        return self.alive and (self.folder / "here").is_dir()
 
     def send(self, line: bytes) -> None:
         """Write one line. Raises :class:`~msdflash.errors.WorkerError` when the worker no longer listens."""

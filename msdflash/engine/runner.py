@@ -118,7 +118,8 @@ class Engine:
         last = job.carry_out(self._pool)
         if isinstance(last, Listed):
             return last.probes
-        raise WorkerError(f"probes could not be listed: {job.reason}")
+        last_words = f" ({job.last_words})" if job.last_words else ""
+        raise WorkerError(f"probes could not be listed: {job.reason}{last_words}")
 
     def warm_up(self) -> None:
         """Start the warm workers ahead of the first order."""
@@ -154,9 +155,7 @@ class Engine:
 class _Job:
     """One order in one worker."""
 
-    def __init__(
-        self, order: Order, on_message: OnMessage | None, cancel: threading.Event | None, limits: Limits
-    ) -> None:
+    def __init__(self, order: Order, on_message: OnMessage | None, cancel: threading.Event | None, limits: Limits) -> None:
         self._order = order
         self._on_message = on_message
         self._cancel = cancel
@@ -194,6 +193,11 @@ class _Job:
     def reason(self) -> str:
         """Why there is no last message."""
         return str(self._halt or "the worker ended without a result")
+
+    @property
+    def last_words(self) -> str:
+        """The last line of the worker's standard error."""
+        return next((line for line in reversed(self._log) if line.strip()), "")
 
     def outcome(self) -> Outcome:
         """What is known without the worker's last message."""
@@ -246,9 +250,7 @@ class _Job:
             message = decode_message(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise self._nonsense(repr(line[:120])) from None
-        if isinstance(message, Finished) and (
-            message.outcome.job != self._order.job or isinstance(self._order, ListOrder)
-        ):
+        if isinstance(message, Finished) and (message.outcome.job != self._order.job or isinstance(self._order, ListOrder)):
             raise self._nonsense(f"the outcome of another job, {message.outcome.job!r}")
         if isinstance(message, Listed) and not isinstance(self._order, ListOrder):
             raise self._nonsense("a list of probes, which nobody asked for")
@@ -266,9 +268,7 @@ class _Job:
         return message
 
     def _allow(self, seconds: float) -> None:
-        self._allowed = (
-            min(seconds, self._limits.longest) if math.isfinite(seconds) and seconds > 0 else self._limits.first
-        )
+        self._allowed = min(seconds, self._limits.longest) if math.isfinite(seconds) and seconds > 0 else self._limits.first
         self._deadline = time.monotonic() + self._allowed
 
     def _check_cancel(self) -> None:
@@ -280,13 +280,9 @@ class _Job:
             raise _Halt("cancelled", f"cancelled in step {self._account.step}, before anything was erased")
         if self._cancelled_at is None:
             self._cancelled_at = now
-            log.info(
-                "job %s is past the first erase: waiting up to %g s for its end", self._order.job, self._limits.cancel
-            )
+            log.info("job %s is past the first erase: waiting up to %g s for its end", self._order.job, self._limits.cancel)
         if now - self._cancelled_at >= self._limits.cancel:
-            raise _Halt(
-                "cancelled", f"cancelled in step {self._account.step}; it did not end within {self._limits.cancel:g} s"
-            )
+            raise _Halt("cancelled", f"cancelled in step {self._account.step}; it did not end within {self._limits.cancel:g} s")
 
     def _overrun(self, now: float) -> _Halt:
         allowed = self._allowed if now >= self._deadline else now - self._began
@@ -313,9 +309,7 @@ class _Job:
         self._log = tuple(worker.channel.tail)[-100:]
         if last is not None and self.stuck is not None and isinstance(last, Finished):
             return Finished(
-                msgspec.structs.replace(
-                    last.outcome, broken=f"worker {worker.pid} cannot be ended and may still hold the probe"
-                )
+                msgspec.structs.replace(last.outcome, broken=f"worker {worker.pid} cannot be ended and may still hold the probe")
             )
         return last
 
