@@ -1,0 +1,363 @@
+"""One board's process: ``python -m msdflash.sim.serve [--owned] [--bus FOLDER] SPEC``.
+
+Files in the bus folder, by the probe's serial: ``.board`` says where it is served (written by rename, gone when it ends), ``.lock`` keeps
+a second process from serving it, ``.state`` holds flash, options and power between runs, ``.sock`` is its Unix socket.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import filelock
+
+from msdflash.sim.client import ALREADY_SERVED, bus_folder
+from msdflash.sim.spec import PROFILES, ST_LINK, USB_FAULTS, BoardSpec, Fault, SpecError, parse, parse_fault
+from msdflash.sim.usb import cmsisdap, stlink
+from msdflash.sim.usb.device import Device
+from msdflash.sim.usb.hub import Hub
+from msdflash.sim.usb.wire import Op, Request, Status, listen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+    from typing import Any
+
+    from msdflash.sim.port import TargetPort
+
+_WRONG_USE = 2
+
+# Firmware of the target runs in slices while nobody asks anything of it: this often, for this long after the last traffic, and never
+# for more than a tenth of the machine.
+_SLICE_SECONDS = 0.02
+_LIFE_SECONDS = 2.0
+_REST_PER_WORK = 9.0
+_QUIET_BEFORE_SAVE = 0.3
+
+_STATE_MAGIC = b"msdflash bench state 1\n"
+_CHANGES = "fault=NAME[:ARG], fault=none, power=on, power=off, unplug, replug"
+
+
+class SimulatedBoard(Protocol):
+    """What is needed of :class:`msdflash.sim.board.Board`."""
+
+    @property
+    def port(self) -> TargetPort:
+        """The connector."""
+
+    def set_fault(self, name: str, argument: str) -> None:
+        """Bring a fault about."""
+
+    def clear_faults(self) -> None:
+        """End all faults."""
+
+    def set_power(self, on: bool) -> None:
+        """Switch the supply."""
+
+    def advance(self, seconds: float) -> None:
+        """Let the target live on."""
+
+    def flash_bytes(self) -> bytes:
+        """The main flash array."""
+
+    def state(self) -> bytes:
+        """All that outlives a power cycle."""
+
+    def restore(self, data: bytes) -> None:
+        """The reverse of :meth:`state`."""
+
+    def tallies(self) -> Mapping[str, Any]:
+        """Counts."""
+
+
+class Bench:
+    """A board, its probe and its place on the bus.
+
+    Args:
+        spec: which board.
+        bus: the bus folder, there already.
+        board: the simulated board.
+    """
+
+    def __init__(self, spec: BoardSpec, bus: Path, board: SimulatedBoard) -> None:
+        self.spec = spec
+        self._bus = bus
+        self._board = board
+        self._powered = True
+        self._plugs = int(time.time())
+        self._running = True
+        self._saved_crc = 0
+        self._dirty = False
+        self._restore()
+        self._device = self._build()
+        self._socket_path = bus / f"{spec.serial}.sock"
+        self._socket_path.unlink(missing_ok=True)
+        server, self._address = listen(str(self._socket_path))
+        flash_time = getattr(board, "take_flash_time", None)
+        self._hub = Hub(server, self._address, self._device, self, spec.timed, flash_time or (lambda: 0.0))
+        self._hub.on_vanish = self._unplug
+        for fault in spec.faults:
+            self._set_fault(fault)
+
+    def run(self, wake: socket.socket) -> None:
+        """Serve until told to stop; bytes on ``wake`` tell it to."""
+        self._hub.watch(wake, self.stop)
+        self._announce()
+        try:
+            last = next_slice = time.monotonic()
+            while self._running:
+                alive = self._hub.in_use or time.monotonic() - self._hub.last_traffic < _LIFE_SECONDS
+                busy = self._hub.step(next_slice if alive or self._dirty else None)
+                now = time.monotonic()
+                if busy:
+                    self._dirty = True
+                    if not alive:  # it slept until now
+                        last = now
+                    next_slice = max(next_slice, now + _SLICE_SECONDS)
+                    self._hub.last_traffic = now
+                    continue
+                if now < next_slice:
+                    continue
+                self._board.advance(min(now - last, _SLICE_SECONDS))
+                last = time.monotonic()
+                next_slice = last + max(_SLICE_SECONDS, _REST_PER_WORK * (last - now))
+                if self._dirty and last - self._hub.last_traffic > _QUIET_BEFORE_SAVE:
+                    self._save()
+        finally:
+            self._hub.close()
+            for path in (self._record, self._socket_path):
+                path.unlink(missing_ok=True)
+            self._save()
+
+    def stop(self) -> None:
+        """End :meth:`run` at its next turn."""
+        self._running = False
+
+    # Admin.
+
+    def admin(self, request: Request) -> tuple[int, bytes]:
+        """Carry out an admin request (:class:`msdflash.sim.usb.hub.Admin`)."""
+        if request.op == Op.CHANGE:
+            try:
+                self._change(request.payload.decode("utf-8", "replace"))
+            except SpecError as error:
+                return Status.INVALID, str(error).encode()
+            self._dirty = True
+            return 0, b""
+        if request.op == Op.TALLIES:
+            return 0, json.dumps({"usb": self._hub.transfers, **self._board.tallies()}).encode()
+        if request.op == Op.FLASH:
+            return 0, bytes(self._board.flash_bytes()[request.timeout_ms : request.timeout_ms + request.wanted])
+        if request.op == Op.SHUTDOWN:
+            self.stop()
+            return 0, b""
+        return Status.NOT_SUPPORTED, b"unknown request"
+
+    def _change(self, text: str) -> None:
+        key, _, value = text.partition("=")
+        if text == "fault=none":
+            self._board.clear_faults()
+            self._hub.unplug_after = None
+            self._device.hanging = False
+            self._device.halted.clear()
+        elif key == "fault" and value:
+            self._set_fault(parse_fault(value))
+        elif text in ("power=on", "power=off"):
+            self._powered = value == "on"
+            self._board.set_power(self._powered and self._hub.plugged)
+        elif text == "unplug":
+            self._unplug()
+        elif text == "replug":
+            self._replug()
+        else:
+            raise SpecError(f"no change {text!r}; there are: {_CHANGES}")
+
+    def _set_fault(self, fault: Fault) -> None:
+        if fault.name not in USB_FAULTS:
+            try:
+                self._board.set_fault(fault.name, fault.argument)
+            except (KeyError, ValueError) as error:
+                raise SpecError(f"fault {fault.text()}: {error}") from error
+        elif fault.name == "unplug-after":
+            self._hub.unplug_after = int(fault.argument)
+        elif fault.name == "hang":
+            self._device.hanging = True
+        else:
+            self._device.halted.add(self._device.out_endpoint.address)
+
+    def _unplug(self) -> None:
+        """The cable feeds the board as well: without it the target has no power either."""
+        if self._hub.plugged:
+            self._hub.unplug()
+            self._board.set_power(False)
+            self._announce()
+
+    def _replug(self) -> None:
+        if self._hub.plugged:
+            self._unplug()
+        self._plugs += 1
+        self._board.set_power(self._powered)
+        self._hub.plug()
+        self._announce()
+
+    # The probe.
+
+    def _build(self) -> Device:
+        spec, kind = self.spec, self.spec.kind
+        if spec.probe == ST_LINK:
+            link = stlink.StLink(self._board.port, kind.mbed_id, not kind.st_chip, self._pass_time)
+            return Device(stlink.description(spec.serial), link)
+        profile = PROFILES[spec.probe]
+        identity = cmsisdap.Identity(spec.serial, board_vendor=kind.vendor, board_name=kind.title, target_name=kind.part)
+        dap = cmsisdap.CmsisDap(self._board.port, profile, identity, self._pass_time)
+        return Device(cmsisdap.description(profile, identity), dap)
+
+    def _pass_time(self, seconds: float) -> None:
+        """The probe's firmware waits: so does everybody, since wires and reset supervisors go by the clock on the wall."""
+        end = time.monotonic() + seconds
+        self._board.advance(seconds)
+        time.sleep(max(0.0, end - time.monotonic()))
+
+    # Files.
+
+    @property
+    def _record(self) -> Path:
+        return self._bus / f"{self.spec.serial}.board"
+
+    @property
+    def _state(self) -> Path:
+        return self._bus / f"{self.spec.serial}.state"
+
+    def _announce(self) -> None:
+        description = self._device.description
+        record = {
+            "serial": self.spec.serial,
+            "spec": self.spec.text(),
+            "pid": os.getpid(),
+            "plugged": self._hub.plugged,
+            "address": self._address.text(),
+            "device": description.device().hex(),
+            "configuration": description.configuration().hex(),
+            # USB addresses are 1 to 127; a device gets another one each time it is plugged in.
+            "number": 1 + (zlib.crc32(self.spec.serial.encode()) + self._plugs) % 127,
+            "port": 1 + zlib.crc32(self.spec.serial.encode()) % 15,
+            "speed": description.speed,
+        }
+        _write(self._record, json.dumps(record).encode())
+
+    def _save(self) -> None:
+        self._dirty = False
+        head = json.dumps({"board": self.spec.board, "powered": self._powered}).encode() + b"\n"
+        data = _STATE_MAGIC + head + self._board.state()
+        crc = zlib.crc32(data)
+        if crc != self._saved_crc:
+            _write(self._state, data)
+            self._saved_crc = crc
+
+    def _restore(self) -> None:
+        try:
+            data = self._state.read_bytes()
+        except FileNotFoundError:
+            return
+        try:
+            if not data.startswith(_STATE_MAGIC):
+                raise ValueError("not a state file of this version")
+            head, _, body = data[len(_STATE_MAGIC) :].partition(b"\n")
+            record = json.loads(head)
+            if record["board"] != self.spec.board:
+                raise ValueError(f"it is of board {record['board']}")
+            self._board.restore(body)
+            self._powered = bool(record["powered"])
+        except (ValueError, KeyError, TypeError) as error:
+            kept = self._state.with_suffix(".state-unused")
+            self._state.replace(kept)
+            sys.stderr.write(f"{self._state.name} is not used ({error}); it is kept as {kept.name}, the board starts as new\n")
+            return
+        self._board.set_power(self._powered)
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".new")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _await_end_of_input(done: Callable[[], None]) -> None:
+    with suppress(OSError):
+        while os.read(0, 1):
+            pass
+    done()
+
+
+def serve(spec: BoardSpec, bus: Path, owned: bool) -> int:
+    """Serve a board until it is told to stop; the exit status."""
+    from msdflash.sim.board import Board
+
+    lock = filelock.FileLock(bus / f"{spec.serial}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        sys.stderr.write(f"{spec.serial} is served already on {bus}\n")
+        return ALREADY_SERVED
+    wake, waker = socket.socketpair()
+    try:
+        wake.setblocking(False)
+        waker.setblocking(False)
+
+        def end(_number: int = 0, _frame: FrameType | None = None) -> None:
+            with suppress(OSError):
+                waker.send(b"x")
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        if owned:
+            # A thread, because a select on Windows takes no pipe; it only waits for the owner's end of the pipe to close.
+            threading.Thread(target=_await_end_of_input, args=(end,), daemon=True).start()
+        board: SimulatedBoard = Board(spec.board, spec.probe, zlib.crc32(spec.serial.encode()))
+        Bench(spec, bus, board).run(wake)
+    except SpecError as error:
+        sys.stderr.write(f"{error}\n")
+        return _WRONG_USE
+    finally:
+        wake.close()
+        waker.close()
+        lock.release()
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m msdflash.sim.serve", description="Serve one simulated board.")
+    parser.add_argument("--owned", action="store_true", help="end when standard input closes")
+    parser.add_argument("--bus", type=Path, help="bus folder")
+    parser.add_argument("spec", help="BOARD[,probe=KIND][,serial=ID][,fault=NAME[:ARG]]...[,time=on]")
+    options = parser.parse_args(arguments)
+    try:
+        spec = parse(options.spec)
+    except SpecError as error:
+        sys.stderr.write(f"{error}\n")
+        return _WRONG_USE
+    bus = options.bus or bus_folder()
+    bus.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return serve(spec, bus, options.owned)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""What a simulated board is made of, and how a person writes it down: ``BOARD[,probe=KIND][,serial=ID][,fault=NAME[:ARG]]...[,time=on]``."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from msdflash.sim.usb.cmsisdap import PROFILES
+
+
+class SpecError(ValueError):
+    """The text asks for something that the bench does not have; the message says what it has."""
+
+
+@dataclass(frozen=True)
+class BoardKind:
+    """A kind of board.
+
+    Attributes:
+        mbed_id: the four characters by which pyOCD's board table knows it (pyocd/board/board_ids.py).
+        vendor: its maker.
+        title: its name as the maker writes it.
+        part: the chip as pyOCD's tables spell it; told by a CMSIS-DAP probe only where pyOCD knows it without a pack.
+        st_chip: whether the chip is ST's: a recent ST-LINK refuses others.
+    """
+
+    mbed_id: str
+    vendor: str
+    title: str
+    part: str = ""
+    st_chip: bool = False
+
+
+BOARDS = {
+    "nucleo-l476rg": BoardKind("0765", "STMicroelectronics", "NUCLEO-L476RG", st_chip=True),
+}
+ST_LINK = "stlink-v3"
+PROBES = (*PROFILES, ST_LINK)
+DEFAULT_PROBE = "cmsis-dap"
+
+
+@dataclass(frozen=True)
+class UsbFault:
+    """A fault of probe or cable: what it does, and whether it takes a number."""
+
+    text: str
+    takes_count: bool = False
+
+
+USB_FAULTS = {
+    "unplug-after": UsbFault("the device vanishes after that many more transfers", takes_count=True),
+    "hang": UsbFault("the probe's firmware stops: every transfer is answered NAK"),
+    "stall": UsbFault("the OUT endpoint is halted: EPIPE until it is cleared or plugged in anew"),
+}
+
+_SERIAL = re.compile(r"[0-9A-Za-z_.-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault by name, with its argument ("" where it has none)."""
+
+    name: str
+    argument: str = ""
+
+    def text(self) -> str:
+        """As written in a spec."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+
+@dataclass(frozen=True)
+class BoardSpec:
+    """One simulated board.
+
+    Attributes:
+        board: a key of ``BOARDS``.
+        probe: one of ``PROBES``.
+        serial: of the probe; names its files in the bus folder.
+        faults: present from the start.
+        timed: sleep as long as USB, SWD and flash would take.
+    """
+
+    board: str
+    probe: str
+    serial: str
+    faults: tuple[Fault, ...] = ()
+    timed: bool = False
+
+    @property
+    def kind(self) -> BoardKind:
+        """The entry of ``BOARDS``."""
+        return BOARDS[self.board]
+
+    def text(self) -> str:
+        """The spec as :func:`parse` reads it."""
+        words = [self.board, f"probe={self.probe}", f"serial={self.serial}", *(f"fault={fault.text()}" for fault in self.faults)]
+        if self.timed:
+            words.append("time=on")
+        return ",".join(words)
+
+
+def default_serial(board: str, probe: str) -> str:
+    """The serial of a board that got none: always the same for the same board and probe, in the form of the probe's maker.
+
+    DAPLink: 48 hex digits, Mbed board id first and the interface chip's id last. ST-LINK: 24 (a serial of 12 characters would be taken
+    for the unprintable one of an old ST-LINK/V2 and changed by clients).
+    """
+    digest = hashlib.sha256(f"msdflash bench {board} {probe}".encode()).hexdigest()
+    if probe == ST_LINK:
+        return digest[:24].upper()
+    return f"{BOARDS[board].mbed_id}0221{digest[:32]}{PROFILES[probe].hic}".lower()
+
+
+def parse(text: str) -> BoardSpec:
+    """Read a spec.
+
+    Raises:
+        SpecError: with what is allowed.
+    """
+    board, *words = (word.strip() for word in text.split(","))
+    if board not in BOARDS:
+        raise SpecError(f"no board {board!r}; there are: {', '.join(BOARDS)}")
+    probe, serial, timed = DEFAULT_PROBE, "", False
+    faults: list[Fault] = []
+    seen = set()
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not value:
+            raise SpecError(f"{word!r} is not KEY=VALUE; the keys are: probe, serial, fault, time")
+        if key in seen and key != "fault":
+            raise SpecError(f"{key} is given twice")
+        seen.add(key)
+        if key == "probe":
+            if value not in PROBES:
+                raise SpecError(f"no probe {value!r}; there are: {', '.join(PROBES)}")
+            probe = value
+        elif key == "serial":
+            serial = _checked_serial(value)
+        elif key == "fault":
+            faults.append(parse_fault(value))
+        elif key == "time":
+            if value not in ("on", "off"):
+                raise SpecError(f"time={value}: it is on or off")
+            timed = value == "on"
+        else:
+            raise SpecError(f"no key {key!r}; the keys are: probe, serial, fault, time")
+    return BoardSpec(board, probe, serial or default_serial(board, probe), tuple(faults), timed)
+
+
+def parse_fault(text: str) -> Fault:
+    """Read ``NAME[:ARG]``.
+
+    Raises:
+        SpecError: with what is allowed.
+    """
+    name, _, argument = text.partition(":")
+    if name in USB_FAULTS:
+        if USB_FAULTS[name].takes_count and not (argument.isascii() and argument.isdigit()):
+            raise SpecError(f"fault {name} needs a number: {name}:1000")
+        if argument and not USB_FAULTS[name].takes_count:
+            raise SpecError(f"fault {name} takes no argument")
+        return Fault(name, argument)
+    check_board_fault(name, argument)
+    return Fault(name, argument)
+
+
+def _checked_serial(value: str) -> str:
+    # It becomes a file name, on Windows too: no separators, no leading dot, no case games.
+    if not _SERIAL.fullmatch(value) or value.startswith("."):
+        raise SpecError(f"serial {value!r}: 1 to 64 letters, digits, '_', '-' or '.', not starting with a dot")
+    return value
+
+
+def check_board_fault(name: str, argument: str) -> None:
+    """Check a fault that the board side offers.
+
+    Raises:
+        SpecError: there is no such fault, or not with such an argument.
+    """
+    from msdflash.sim.faults import FAULTS
+
+    if name not in FAULTS:
+        raise SpecError(f"no fault {name!r}; there are: {', '.join(sorted((*FAULTS, *USB_FAULTS)))}")
