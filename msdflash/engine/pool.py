@@ -79,6 +79,11 @@ class Pool:
                 return
             self._keep(worker)
 
+    def keep(self, warm: int) -> None:
+        """Change the number of workers to keep ready from now on. Those that wait already stay until they are taken."""
+        with self._lock:
+            self._warm = min(max(warm, 0), MOST_WARM)
+
     def pids(self) -> tuple[int, ...]:
         """Process ids of the warm workers."""
         with self._lock:
@@ -97,7 +102,7 @@ class Pool:
 
     def _keep(self, worker: WorkerProcess) -> None:
         with self._lock:
-            if not self._closed and len(self._idle) < self._warm:
+            if not self._closed and len(self._idle) < MOST_WARM:
                 self._idle.append(worker)
                 return
         worker.end()

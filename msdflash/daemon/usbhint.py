@@ -1,0 +1,45 @@
+"""A hint that probes may have come or gone, for nothing: whether the system's list of USB devices has changed."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LINUX_DEVICES = "/sys/bus/usb/devices"
+
+
+class UsbHint:
+    """Asked now and then; says True when a new list of probes is worth its price.
+
+    Linux has the list of devices as a folder, which costs one directory read. Elsewhere there is no such free look, and
+    the answer is True once in ``blind`` seconds.
+    """
+
+    def __init__(self, *, blind: float = 300.0, folder: str = _LINUX_DEVICES, clock: Callable[[], float] = time.monotonic) -> None:
+        self._blind = blind
+        self._folder = folder
+        self._clock = clock
+        self._seen = self._look()
+        self._asked = clock()
+
+    def changed(self) -> bool:
+        """Something changed since the last True."""
+        now = self._look()
+        if now is None:
+            if self._clock() - self._asked < self._blind:
+                return False
+        elif now == self._seen:
+            return False
+        self._seen = now
+        self._asked = self._clock()
+        return True
+
+    def _look(self) -> frozenset[str] | None:
+        try:
+            return frozenset(os.listdir(self._folder))
+        except OSError:
+            return None
