@@ -1,0 +1,157 @@
+"""Causes on the computer's side: the folder, USB, the probe itself, the engine."""
+
+from __future__ import annotations
+
+from msdflash.diagnose.cause import Cause, Remedy, cause
+
+_DROP_AGAIN = "Drop the file again."
+_REPLUG = Remedy("Unplug the probe, plug it in again, then drop the file again.", "the target may lose power")
+
+HOST_CAUSES: tuple[Cause, ...] = (
+    cause(
+        "no-probe",
+        "the debug probe {probe} is not connected to this computer",
+        "ERROR_INTERNAL",
+        "Plug the probe in. Use a cable that carries data, not only power.",
+        "Run `msdflash boards` and compare the unique id with the one that this drive is set up for.",
+        Remedy("Try another USB socket, without a hub.", "a minute"),
+        plain="the debug probe is not connected to this computer",
+        retryable=True,
+    ),
+    cause(
+        "usb-permission",
+        "this computer does not let msdflash open the debug probe",
+        "ERROR_INTERNAL",
+        Remedy(
+            "Run `msdflash doctor`. It prints the udev rule for this probe. Install it, then replug the probe.",
+            "needs administrator rights once",
+        ),
+        "In WSL or a container: check that udev runs there and that the device is passed through.",
+    ),
+    cause(
+        "probe-busy",
+        "another program is using the debug probe: {holder}",
+        "ERROR_ERROR_DURING_TRANSFER",
+        "Close that program, or end its debug session, then drop the file again.",
+        "Look for a running gdb server, an IDE, or a second msdflash.",
+        plain="another program is using the debug probe",
+        retryable=True,
+    ),
+    cause(
+        "probe-vanished",
+        "the debug probe disappeared from USB during the step {step}",
+        "ERROR_ERROR_DURING_TRANSFER",
+        "Check the probe's USB cable and plug, then drop the file again.",
+        Remedy("Use a shorter cable or another USB socket, without a hub.", "a minute"),
+        "A target that draws much current can pull the probe down: feed the target from its own supply.",
+        plain="the debug probe disappeared from USB",
+        retryable=True,
+    ),
+    cause(
+        "probe-hung",
+        "the debug probe stopped answering: no reply for {seconds} s",
+        "ERROR_ERROR_DURING_TRANSFER",
+        _REPLUG,
+        Remedy("Update the probe's firmware.", "ten minutes"),
+        plain="the debug probe stopped answering over USB",
+        retryable=True,
+    ),
+    cause(
+        "usb-unstable",
+        "the USB link to the debug probe is faulty: {errno}",
+        "ERROR_ERROR_DURING_TRANSFER",
+        "Use another USB cable.",
+        Remedy("Use another USB socket, without a hub.", "a minute"),
+        plain="the USB link to the debug probe is faulty",
+        retryable=True,
+    ),
+    cause(
+        "probe-fw-fault",
+        "the firmware of the debug probe gave a malformed answer",
+        "ERROR_ERROR_DURING_TRANSFER",
+        _REPLUG,
+        Remedy("Update the probe's firmware, or go back one version if this began with an update.", "ten minutes"),
+        retryable=True,
+    ),
+    cause(
+        "probe-fw-too-old",
+        "the firmware of the debug probe is too old for the engine",
+        "ERROR_INTERNAL",
+        Remedy("Update the probe's firmware with its maker's tool.", "ten minutes"),
+    ),
+    cause(
+        "probe-fw-refuses-target",
+        "this ST-LINK refuses to talk to this chip",
+        "ERROR_RESET",
+        Remedy("Use a CMSIS-DAP or J-Link probe. Newer ST-LINK firmware refuses chips of other makers.", "another probe"),
+        "If the chip may be locked: this probe cannot tell a lock from its own refusal.",
+    ),
+    cause(
+        "probe-in-bootloader",
+        "the debug probe is in its own firmware-update mode",
+        "ERROR_INTERNAL",
+        "Unplug the probe. Plug it in again without holding its button.",
+    ),
+    cause(
+        "probe-open-failed",
+        "the debug probe is there but could not be opened",
+        "ERROR_INTERNAL",
+        "Close every other program that uses the probe.",
+        _REPLUG,
+        symptom=True,
+        retryable=True,
+    ),
+    cause(
+        "disk-full",
+        "the disk of this computer is full",
+        "ERROR_INTERNAL",
+        "Free some space on the disk that holds msdflash's spool folder, then drop the file again.",
+        retryable=True,
+    ),
+    cause(
+        "engine-crash",
+        "the flashing engine ended unexpectedly in the step {step} ({exit})",
+        "ERROR_INTERNAL",
+        _DROP_AGAIN,
+        "Send the job's log with a report: this is a fault of the software, not of the board.",
+        plain="the flashing engine ended unexpectedly",
+        retryable=True,
+    ),
+    cause(
+        "engine-timeout",
+        "the step {step} did not finish within {seconds} s and was stopped",
+        "ERROR_INTERNAL",
+        _DROP_AGAIN,
+        _REPLUG,
+        plain="a step did not finish in its time and was stopped",
+        retryable=True,
+        symptom=True,
+    ),
+    cause(
+        "interrupted",
+        "the job was cut off {times} times and is not tried again",
+        "ERROR_ERROR_DURING_TRANSFER",
+        "Drop the file again. Flash holds whatever the last attempt had reached.",
+        "Find out what ends msdflash or this computer while it flashes: the log names the time.",
+        plain="the job was cut off before it was done",
+        retryable=True,
+    ),
+    cause(
+        "cancelled",
+        "the job was cancelled",
+        "ERROR_ERROR_DURING_TRANSFER",
+        "Drop the file again when you want it flashed.",
+        retryable=True,
+    ),
+    cause(
+        "unexplained",
+        "the step {step} failed, and no known cause fits the measurements",
+        "ERROR_INTERNAL",
+        _DROP_AGAIN,
+        "Read the evidence in the report. Run `msdflash diagnose` for the whole set of measurements.",
+        "Send the report: it holds what is needed to teach msdflash this cause.",
+        plain="it failed, and no known cause fits the measurements",
+        retryable=True,
+    ),
+)
+"""Causes that lie before the debug connector."""

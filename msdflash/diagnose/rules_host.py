@@ -1,0 +1,224 @@
+"""Rules about the computer, USB, the probe and the engine."""
+
+from __future__ import annotations
+
+import re
+
+from msdflash.diagnose.evidence import Evidence, is_register
+from msdflash.diagnose.finding import Finding
+from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, count, engine_said, found
+
+EACCES, EBUSY = 13, 16
+GONE = frozenset({19, 5})
+TIMED_OUT = frozenset({110, 60, 10060, 138})
+SIGNAL = frozenset({71, 75, 84, 100})
+STALL = 32
+"""Error numbers of Linux, macOS and Windows as libusb and Python name them: ENODEV 19, EIO 5; ETIMEDOUT 110, 60, 10060, 138; EPROTO 71,
+100; EOVERFLOW 75, 84; EPIPE 32."""
+
+BOOTLOADERS = frozenset({(0x0483, 0x374D)})
+"""USB ids of probes in their update mode: ST-LINK DFU."""
+
+MISSING = frozenset({"no-probe"})
+_MALFORMED = re.compile(r"response is for command|incomplete command response|index out of range", re.IGNORECASE)
+_TOO_OLD = re.compile(r"unsupported, older firmware|firmware on the probe is outdated|minimum supported firmware", re.IGNORECASE)
+
+
+def _errno(e: Evidence) -> int | None:
+    value = e.number("probe.errno")
+    return None if value is None else int(abs(value))
+
+
+def _usb_trouble(e: Evidence) -> bool:
+    return e.kind in {"usb", "probe-open", "timeout", "crash", "transfer", "unexpected"}
+
+
+def _node_words(e: Evidence) -> str:
+    node = e.table("usb.node")
+    vid, pid = node.get("vid"), node.get("pid")
+    if is_register(vid) and is_register(pid):
+        return f"the system lists the USB device {vid:04x}:{pid:04x}"
+    return "the system lists its USB device"
+
+
+def no_probe(e: Evidence) -> Finding | None:
+    """The engine lists no such probe; the system's own USB list decides between missing and forbidden."""
+    if e.kind not in MISSING:
+        return None
+    listed = e.value("probe.listed")
+    number = f"pyOCD lists {len(listed)} probes, and this one is not among them" if isinstance(listed, list) else ""
+    probe = e.outcome.probe.unique_id if e.outcome.probe else ""
+    present = e.table("usb.node").get("present")
+    if present is True or _errno(e) == EACCES:
+        reason = _node_words(e) if present is True else "opening its USB device gave EACCES, so it is there"
+        return found("no-probe", RULED_OUT, reason, probe=probe)
+    if present is False:
+        return found("no-probe", CERTAIN, number, "the system's own USB list does not hold it either", probe=probe)
+    return found("no-probe", LIKELY, number or "pyOCD does not list this probe", probe=probe)
+
+
+def usb_permission(e: Evidence) -> Finding | None:
+    """EACCES on the probe's device node. pyOCD leaves such probes out of its list."""
+    if _errno(e) == EACCES and not e.text("probe.holder") and _usb_trouble(e) | (e.kind in MISSING):
+        return found("usb-permission", CERTAIN, "opening the probe's USB device gave error 13 (EACCES)", _node_words(e))
+    if e.kind in MISSING and e.table("usb.node").get("present") is True:
+        return found("usb-permission", POSSIBLE, _node_words(e), "pyOCD leaves probes out of its list that it may not open")
+    if e.kind in MISSING and not e.has("usb.node"):
+        return found("usb-permission", POSSIBLE, "pyOCD leaves probes out of its list that it may not open")
+    if e.kind == "probe-open" and _errno(e) is None:
+        return found("usb-permission", POSSIBLE, "opening the probe failed without an error number")
+    return None
+
+
+def probe_in_bootloader(e: Evidence) -> Finding | None:
+    """The USB id is that of the probe's own boot loader."""
+    node = e.table("usb.node")
+    vid, pid = node.get("vid"), node.get("pid")
+    if e.kind in MISSING and is_register(vid) and is_register(pid) and (vid, pid) in BOOTLOADERS:
+        return found("probe-in-bootloader", CERTAIN, _node_words(e))
+    return None
+
+
+def probe_busy(e: Evidence) -> Finding | None:
+    """EBUSY, or a known holder of the device node while opening failed."""
+    holder = e.text("probe.holder")
+    if holder and (e.kind in {"probe-open", "usb"} | MISSING or _errno(e) == EBUSY):
+        return found("probe-busy", CERTAIN, f"its device node is open in: {holder}", _errno_words(e), holder=holder)
+    if _errno(e) == EBUSY and _usb_trouble(e):
+        return found("probe-busy", CERTAIN, "opening the probe gave error 16 (EBUSY)", "who holds it could not be read")
+    if e.kind == "probe-open" and _errno(e) is None:
+        return found("probe-busy", POSSIBLE, "opening the probe failed without an error number")
+    return None
+
+
+def _errno_words(e: Evidence) -> str:
+    number = _errno(e)
+    return "" if number is None else f"the USB transfer failed with error {number}"
+
+
+def probe_vanished(e: Evidence) -> Finding | None:
+    """The device is gone: not listed after the failure, or ENODEV."""
+    if not _usb_trouble(e):
+        return None
+    present = e.flag("probe.present")
+    if present is False and e.kind != "probe-open":
+        return found("probe-vanished", CERTAIN, _errno_words(e), "after the failure the probe was no longer listed", step=e.step)
+    if _errno(e) == 19 or (_errno(e) in GONE and present is None):
+        again = "it is listed again now" if present else "whether it is listed now was not seen"
+        return found("probe-vanished", LIKELY, _errno_words(e), again, step=e.step)
+    return None
+
+
+def probe_hung(e: Evidence) -> Finding | None:
+    """No reply within the transfer's time, while the device is still there."""
+    if not _usb_trouble(e) or e.flag("probe.present") is False:
+        return None
+    hung = e.number("probe.hung")
+    seconds = "" if hung is None else f"{hung:g}"
+    if hung is not None or _errno(e) in TIMED_OUT:
+        there = "it is still listed" if e.flag("probe.present") else ""
+        waited = f"no reply to a USB transfer for {seconds} s" if seconds else _errno_words(e)
+        return found("probe-hung", CERTAIN if there else LIKELY, waited, there, seconds=seconds)
+    if e.kind == "usb" and _errno(e) is None:
+        return found("probe-hung", POSSIBLE, engine_said(e))
+    return None
+
+
+def usb_unstable(e: Evidence) -> Finding | None:
+    """Signal errors on the bus, or transfers that fail while the device stays."""
+    if not _usb_trouble(e):
+        return None
+    if _errno(e) in SIGNAL:
+        return found("usb-unstable", LIKELY, _errno_words(e) + ", a signal error on the bus", errno=f"error {_errno(e)}")
+    if _errno(e) == 5 and e.flag("probe.present"):
+        return found("usb-unstable", LIKELY, _errno_words(e) + " (EIO)", "the probe is still listed", errno="error 5")
+    if e.kind == "usb" and _errno(e) is None:
+        return found("usb-unstable", POSSIBLE, engine_said(e))
+    return None
+
+
+def probe_firmware(e: Evidence) -> Finding | None:
+    """Malformed answers, refused versions and ST-LINK's refusal of other makers' chips."""
+    said = e.text("engine.error")
+    if _TOO_OLD.search(said):
+        return found("probe-fw-too-old", CERTAIN, engine_said(e))
+    if _errno(e) == STALL or _MALFORMED.search(said):
+        return found("probe-fw-fault", LIKELY, _errno_words(e), engine_said(e))
+    refused = "stlink-29" in e.acks or "STLink error (29)" in said
+    if refused and e.probe_kind in {"stlink", "other"}:
+        foreign = bool(e.families) and not any(name.startswith("stm32") for name in e.families)
+        return found(
+            "probe-fw-refuses-target",
+            LIKELY if foreign else POSSIBLE,
+            "the ST-LINK answered with code 29 (bad access port)",
+            f"the target {e.families[0]} is not an STM32" if foreign else "",
+        )
+    return None
+
+
+def probe_open_failed(e: Evidence) -> Finding | None:
+    """What is left to say when opening failed."""
+    return found("probe-open-failed", CERTAIN, _errno_words(e), engine_said(e)) if e.kind == "probe-open" else None
+
+
+def disk_full(e: Evidence) -> Finding | None:
+    """ENOSPC from the parent's own writing."""
+    if "[Errno 28]" in e.text("engine.error"):
+        return found("disk-full", CERTAIN, engine_said(e))
+    return None
+
+
+def engine_crash(e: Evidence) -> Finding | None:
+    """The worker process ended without its last message."""
+    if e.kind != "crash":
+        return None
+    ended = e.text("engine.exit")
+    return found(
+        "engine-crash",
+        CERTAIN,
+        f"the worker process ended: {ended}" if ended else "the worker process ended early",
+        engine_said(e),
+        step=e.step,
+        exit=ended,
+    )
+
+
+def engine_timeout(e: Evidence) -> Finding | None:
+    """A step overran its deadline and the worker was ended."""
+    if e.kind != "timeout":
+        return None
+    seconds = count(e.number("engine.deadline"))
+    words = f"the step {e.step} had {seconds} s and did not finish" if seconds else f"the step {e.step} overran its deadline"
+    return found("engine-timeout", CERTAIN, words, step=e.step, seconds=seconds)
+
+
+def interrupted(e: Evidence) -> Finding | None:
+    """The job was cut off: by a kill, a crash of this computer, a power cut."""
+    if e.kind != "interrupted":
+        return None
+    times = count(e.value("engine.interrupted"))
+    return found(
+        "interrupted", CERTAIN, f"the job was cut off {times} times" if times else "the journal shows a job without an end", times=times
+    )
+
+
+def cancelled(e: Evidence) -> Finding | None:
+    """Somebody took the file away or asked to stop."""
+    return found("cancelled", CERTAIN, e.failure.message if e.failure else "") if e.kind == "cancelled" else None
+
+
+HOST_RULES = (
+    disk_full,
+    no_probe,
+    probe_in_bootloader,
+    usb_permission,
+    probe_busy,
+    probe_vanished,
+    probe_hung,
+    usb_unstable,
+    probe_firmware,
+    engine_crash,
+    interrupted,
+    cancelled,
+)
+HOST_SYMPTOMS = (probe_open_failed, engine_timeout)
