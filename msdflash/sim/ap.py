@@ -1,0 +1,142 @@
+"""The memory access port of a Cortex-M4 (ARM IHI 0031, chapter C2; Cortex-M4 TRM, AHB-AP section)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msdflash.sim.bus import BusError
+
+AHB_AP_IDR = 0x24770011  # Cortex-M3 and M4
+ROM_BASE = 0xE00FF003  # Cortex-M4 TRM: ROM table at 0xE00FF000, format and present bits set
+CSW_RESET = 0x03000040  # Prot bits and DeviceEn
+CSW_FIXED = 0x40  # DeviceEn; TrInProg (bit 7) is shown while stalled
+CSW_WRITABLE = 0x7F000037
+TAR_WRAP = 1024  # IHI 0031 C2.2.2: auto-increment is only sure within 1 KiB
+SIZES = {0: 1, 1: 2, 2: 4}
+
+
+class Stall(Exception):  # noqa: N818 - not an error: the bus simply does not answer yet
+    """The bus keeps the access waiting."""
+
+
+class DebugBus(Protocol):
+    """What the access port reaches."""
+
+    def read(self, address: int, size: int) -> int:
+        """Raises :class:`BusError` or :class:`Stall`."""
+
+    def write(self, address: int, size: int, value: int) -> None:
+        """Raises :class:`BusError` or :class:`Stall`."""
+
+    def read_block(self, address: int, length: int) -> bytes | None:
+        """None where single accesses are needed."""
+
+    def write_block(self, address: int, data: bytes) -> bool:
+        """False where single accesses are needed."""
+
+
+class AhbAp:
+    """AHB-AP number 0. Every other AP number reads as zero, as an absent AP does."""
+
+    def __init__(self, bus: DebugBus, idr: int = AHB_AP_IDR) -> None:
+        self.bus = bus
+        self.idr = idr
+        self.power_on()
+
+    def power_on(self) -> None:
+        """State after the supply came up."""
+        self.csw = CSW_RESET
+        self.tar = 0
+        self.stalled = False
+
+    @property
+    def size(self) -> int:
+        """Bytes per access, from CSW.Size; sizes that are not there act as 32 bits."""
+        return SIZES.get(self.csw & 7, 4)
+
+    def next_address(self) -> int:
+        """Where the next DRW access goes."""
+        return self.tar
+
+    def read(self, number: int, register: int) -> tuple[int, bool]:
+        """Read a register: ``(value, failed)``."""
+        if number:
+            return 0, False
+        if register == 0x00:
+            return self.csw | (0x80 if self.stalled else 0), False
+        if register == 0x04:
+            return self.tar, False
+        if register == 0x0C:
+            size = self.size
+            value, failed = self._access(self.tar & -size, size)
+            if not failed:
+                value <<= 8 * (self.tar & 3 & -size)
+                self._advance(size)
+            return value, failed
+        if 0x10 <= register <= 0x1C:
+            return self._access((self.tar & ~0xF) | (register & 0xC), 4)
+        return {0xF8: ROM_BASE, 0xFC: self.idr}.get(register, 0), False
+
+    def write(self, number: int, register: int, data: int) -> bool:
+        """Write a register; True if the bus refused."""
+        if number:
+            return False
+        if register == 0x00:
+            self.csw = (data & CSW_WRITABLE) | CSW_FIXED
+            if self.csw & 7 > 2:
+                self.csw = (self.csw & ~7) | 2
+            if self.csw & 0x20:  # packed transfers are not modelled
+                self.csw &= ~0x30
+        elif register == 0x04:
+            self.tar = data
+        elif register == 0x0C:
+            size = self.size
+            address = self.tar & -size
+            failed = self._access(address, size, data >> 8 * (address & 3))[1]
+            if not failed:
+                self._advance(size)
+            return failed
+        elif 0x10 <= register <= 0x1C:
+            return self._access((self.tar & ~0xF) | (register & 0xC), 4, data)[1]
+        return False
+
+    def _access(self, address: int, size: int, data: int | None = None) -> tuple[int, bool]:
+        try:
+            if data is None:
+                return self.bus.read(address, size), False
+            self.bus.write(address, size, data)
+        except BusError:
+            return 0, True
+        except Stall:
+            self.stalled = True
+        return 0, False
+
+    def _advance(self, size: int) -> None:
+        if self.csw & 0x30 == 0x10:
+            self.tar = (self.tar & ~(TAR_WRAP - 1)) | (self.tar + size & (TAR_WRAP - 1))
+
+    def _run(self, words: int) -> int:
+        """How many of so many words lie before the auto-increment wraps; 0 when not stepping through words."""
+        if self.csw & 0x37 != 0x12 or self.tar & 3:
+            return 0
+        return min(words, (TAR_WRAP - (self.tar & (TAR_WRAP - 1))) // 4)
+
+    def read_block(self, count: int) -> bytes:
+        """Words from DRW up to the wrap of the address, all at once if one memory holds them."""
+        words = self._run(count)
+        data = self.bus.read_block(self.tar, 4 * words) if words else None
+        if not data:
+            return b""
+        self._step(words)
+        return data
+
+    def write_block(self, data: bytes) -> int:
+        """Words to DRW up to the wrap of the address: how many were written."""
+        words = self._run(len(data) // 4)
+        if not words or not self.bus.write_block(self.tar, data[: 4 * words]):
+            return 0
+        self._step(words)
+        return words
+
+    def _step(self, words: int) -> None:
+        self.tar = (self.tar & ~(TAR_WRAP - 1)) | (self.tar + 4 * words & (TAR_WRAP - 1))

@@ -1,0 +1,380 @@
+"""The Cortex-M4 as a debugger sees it: its states, the debug registers and the system control space.
+
+Sources: Armv7-M Architecture Reference Manual (DDI 0403), chapters B3.2 (system control), C1.6 (debug registers), C1.8 (DWT), C1.11
+(FPB); Cortex-M4 TRM for identification values.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from msdflash.sim import cpu as regs
+from msdflash.sim import nvic as exc
+from msdflash.sim.bus import BusError
+from msdflash.sim.cpu import Cpu, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# DHCSR, C1.6.2
+C_DEBUGEN, C_HALT, C_STEP, C_MASKINTS = 1, 2, 4, 8
+S_REGRDY, S_HALT, S_SLEEP, S_LOCKUP, S_RETIRE_ST, S_RESET_ST = 1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 24, 1 << 25
+DBGKEY = 0xA05F
+# DEMCR, C1.6.5
+VC_CORERESET, VC_MMERR, VC_NOCPERR, VC_CHKERR, VC_STATERR, VC_BUSERR, VC_INTERR, VC_HARDERR = (
+    1, 1 << 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10,
+)  # fmt: skip
+TRCENA = 1 << 24
+# DFSR, C1.6.1
+DFSR_HALTED, DFSR_BKPT, DFSR_VCATCH = 1, 2, 8
+# CFSR, B3.2.15
+IBUSERR, PRECISERR, STKERR, UNSTKERR, BFARVALID = 1 << 8, 1 << 9, 1 << 12, 1 << 11, 1 << 15
+UNDEFINSTR, INVSTATE, INVPC = 1 << 16, 1 << 17, 1 << 18
+HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 1 << 1, 1 << 30, 1 << 31
+LOCKUP_PC = 0xFFFFFFFE
+
+LOOK_CYCLES = 16_000  # what the core gets done between two looks of a debugger at DHCSR or DWT_PCSR
+GLANCE_CYCLES = 1_000  # the same for any other access
+MASKED_CYCLES = 500  # step by which a masked interrupt is tried again
+NOMINAL = 40  # cycles charged for a slice that ended early: Unicorn does not say how far it came
+
+FAULT_ENABLE = {exc.MEMMANAGE: 1 << 16, exc.BUSFAULT: 1 << 17, exc.USAGEFAULT: 1 << 18}  # SHCSR, B3.2.13
+
+
+class State(Enum):
+    """What the core does."""
+
+    RESET = "held in reset"
+    RUNNING = "running"
+    HALTED = "halted"
+    ASLEEP = "asleep"
+    LOCKUP = "locked up"
+
+
+class Core:
+    """One Cortex-M4 with its debug block.
+
+    Attributes:
+        state: what it does now.
+        cycles: processor cycles since power-on, for SysTick and time.
+        on_reset_request: called for AIRCR.SYSRESETREQ (True) and VECTRESET (False).
+    """
+
+    def __init__(self, cpu: Cpu, read_word: Callable[[int], int], store: Callable[[int, bytes], None]) -> None:
+        self.cpu = cpu
+        self.nvic = exc.Nvic(cpu, read_word, store)
+        self._read_word = read_word
+        self.on_reset_request: Callable[[bool], None] | None = None
+        self.before_run: Callable[[], None] | None = None
+        self.after_run: Callable[[], None] | None = None
+        self.cycles = 0
+        self.reset_wanted: bool | None = None
+        self._thumb = True
+        self.power_on()
+
+    def power_on(self) -> None:
+        """Power-on reset: also clears what a system reset leaves alone."""
+        self.control = 0
+        self.demcr = 0
+        self.dcrdr = 0
+        self.dfsr = 0
+        self.reset_st = True
+        self.retire_st = False
+        self.breakpoints: dict[int, int] = {}
+        self.state = State.RESET
+        self._clear_system()
+
+    def _clear_system(self) -> None:
+        self.nvic.reset()
+        self.cfsr = self.hfsr = self.shcsr = self.scr = 0
+        self.mmfar = self.bfar = 0
+        self.ccr = 0x200  # STKALIGN
+
+    def enter_reset(self) -> None:
+        """System reset is asserted."""
+        self.state = State.RESET
+        self.reset_st = True
+        self.retire_st = False
+        self.control &= ~(C_HALT | C_STEP)
+        self.reset_wanted = None
+        self._clear_system()
+
+    def leave_reset(self) -> None:
+        """System reset ends: load SP and PC from the vector table, or halt there when the debugger asked for it (C1.4)."""
+        cpu = self.cpu
+        cpu.invalidate_all()
+        cpu.write(regs.XPSR, regs.THUMB)
+        cpu.write_special(0)
+        for register in range(13):
+            cpu.write(register, 0)
+        cpu.write(regs.LR, 0xFFFFFFFF)
+        self.state = State.RUNNING
+        try:
+            stack, entry = self._read_word(0), self._read_word(4)
+        except BusError:
+            stack, entry = 0, 0
+            self.hfsr |= HFSR_VECTTBL
+        cpu.write(regs.MSP, stack & ~3)
+        cpu.write(regs.PSP, 0)
+        cpu.write(regs.PC, entry & ~1)
+        self._thumb = bool(entry & 1)
+        if self.demcr & VC_CORERESET and self.control & C_DEBUGEN:
+            self._halt(DFSR_VCATCH)
+
+    def _halt(self, why: int) -> None:
+        self.state = State.HALTED
+        self.control |= C_HALT
+        self.dfsr |= why
+
+    # --- running ----------------------------------------------------------------------------------------------------
+
+    def run(self, budget: int) -> None:
+        """Let time pass: at most ``budget`` cycles."""
+        if self.state not in (State.RUNNING, State.ASLEEP):
+            return
+        if self.before_run is not None:
+            self.before_run()
+        end = self.cycles + budget
+        while self.cycles < end and self.state in (State.RUNNING, State.ASLEEP) and self.reset_wanted is None:
+            if self.state is State.ASLEEP:
+                self._sleep(end)
+            else:
+                self._advance(end)
+        if self.after_run is not None:
+            self.after_run()
+        self.settle_reset()
+
+    def request_reset(self, *, system: bool) -> None:
+        """AIRCR asked for a reset of the system or of the core; it happens when the current access is over."""
+        self.reset_wanted = system
+
+    def settle_reset(self) -> None:
+        """Do the reset that was asked for."""
+        if self.reset_wanted is None or self.state is State.RESET:
+            self.reset_wanted = None
+            return
+        system, self.reset_wanted = self.reset_wanted, None
+        if self.on_reset_request is not None:
+            self.on_reset_request(system)
+
+    def _sleep(self, end: int) -> None:
+        left = self.nvic.tick.left(self.cycles)
+        self.cycles = end if left is None else min(end, self.cycles + left)
+        self._tick()
+        if self.nvic.pending and self.nvic.wakes():
+            self.state = State.RUNNING
+
+    def _tick(self) -> None:
+        if self.nvic.tick.elapse(self.cycles):
+            self.nvic.pending.add(exc.SYSTICK)
+
+    def _advance(self, end: int) -> None:
+        nvic = self.nvic
+        chunk = end - self.cycles
+        left = nvic.tick.left(self.cycles)
+        if left is not None:
+            chunk = min(chunk, left + 1)
+        if nvic.pending and not self.control & C_MASKINTS:
+            number = nvic.due()
+            if number is not None:
+                self._take(number)
+                return
+            chunk = min(chunk, MASKED_CYCLES)
+        if not self._thumb:
+            self._thumb = True
+            self._fault(exc.USAGEFAULT, INVSTATE)
+            return
+        self._finish(self.cpu.run(max(chunk, 1)), max(chunk, 1))
+
+    def _finish(self, stop: Stop, chunk: int) -> None:
+        self.cycles += chunk if stop is Stop.COUNT else min(chunk, NOMINAL)
+        self._tick()
+        if stop in (Stop.BUS, Stop.FETCH, Stop.UNDEFINED):
+            self._refused(stop)
+            return
+        if stop not in (Stop.BREAKPOINT, Stop.BKPT):
+            self.retire_st = True
+        if stop is Stop.WFI:
+            if not self.nvic.wakes():
+                self.state = State.ASLEEP
+        elif stop is Stop.SVC:
+            self._take(exc.SVCALL)
+        elif stop is Stop.RETURN:
+            self._return()
+        elif stop in (Stop.BKPT, Stop.BREAKPOINT):
+            self.retire_st = True
+            self._debug_event(DFSR_BKPT)
+
+    def _debug_event(self, why: int) -> None:
+        if self.control & C_DEBUGEN:
+            self._halt(why)
+            return
+        self.dfsr |= why
+        self.hfsr |= HFSR_DEBUGEVT  # B1.5.14: without debugger and monitor a BKPT escalates
+        self._hard_fault()
+
+    def _refused(self, stop: Stop) -> None:
+        if stop is Stop.BUS:
+            self.bfar = self.cpu.fault_address
+            self._fault(exc.BUSFAULT, PRECISERR | BFARVALID)
+        elif stop is Stop.FETCH:
+            self._fault(exc.BUSFAULT, IBUSERR)
+        else:
+            self._fault(exc.USAGEFAULT, UNDEFINSTR)
+
+    def _fault(self, number: int, flags: int) -> None:
+        self.cfsr |= flags
+        if self.shcsr & FAULT_ENABLE[number] and self.nvic.priority(number) < self.nvic.current():
+            self._take(number)
+            return
+        self.hfsr |= HFSR_FORCED
+        self._hard_fault()
+
+    def _hard_fault(self) -> None:
+        """HardFault, or lockup when its priority is already reached (B1.5.15)."""
+        if self.nvic.current() <= -1:
+            self._lock_up()
+        else:
+            self._take(exc.HARDFAULT)
+
+    def _lock_up(self) -> None:
+        self.state = State.LOCKUP
+        self.cpu.write(regs.PC, LOCKUP_PC)
+
+    def _take(self, number: int) -> None:
+        try:
+            self.nvic.enter(number, self.cpu.read(regs.PC))
+        except exc.StackError:
+            if number == exc.HARDFAULT or self.nvic.current() <= -1:
+                self.nvic.active.append(exc.HARDFAULT)
+                self._lock_up()
+            else:
+                self.cfsr |= STKERR
+                self.hfsr |= HFSR_FORCED
+                self._take(exc.HARDFAULT)
+            return
+        self._thumb = bool(self.cpu.read(regs.XPSR) & regs.THUMB)
+        caught = {
+            exc.HARDFAULT: VC_HARDERR,
+            exc.BUSFAULT: VC_BUSERR,
+            exc.MEMMANAGE: VC_MMERR,
+            exc.USAGEFAULT: VC_STATERR | VC_CHKERR | VC_NOCPERR,
+        }.get(number, 0)
+        if self.demcr & caught and self.control & C_DEBUGEN:
+            self._halt(DFSR_VCATCH)
+
+    def _return(self) -> None:
+        try:
+            self.nvic.leave(self.cpu.read(regs.PC) | 1)
+        except exc.StackError:
+            self._fault(exc.BUSFAULT, UNSTKERR)
+
+    def step(self) -> None:
+        """One instruction, then halted again (C1.4.2)."""
+        if self.before_run is not None:
+            self.before_run()
+        self.state = State.RUNNING
+        self._advance(self.cycles + 1)
+        if self.after_run is not None:
+            self.after_run()
+        if self.reset_wanted is not None:
+            self.settle_reset()
+        elif self.state is State.RUNNING:
+            self._halt(DFSR_HALTED)
+
+    # --- debug registers --------------------------------------------------------------------------------------------
+
+    def read_dhcsr(self, *, debugger: bool) -> int:
+        """DHCSR. A debugger's read clears the sticky flags, which reset sets again at once while it lasts."""
+        value = self.control
+        if self.state is State.RESET:
+            self.reset_st = True
+        else:
+            value |= S_REGRDY
+        value |= {State.HALTED: S_HALT, State.ASLEEP: S_SLEEP, State.LOCKUP: S_LOCKUP}.get(self.state, 0)
+        value |= (S_RETIRE_ST if self.retire_st else 0) | (S_RESET_ST if self.reset_st else 0)
+        if debugger:
+            self.retire_st = self.reset_st = False
+        return value
+
+    def write_dhcsr(self, value: int) -> None:
+        """DHCSR; ignored without the key. C_HALT does nothing while in reset."""
+        if value >> 16 != DBGKEY:
+            return
+        wanted = value & (C_DEBUGEN | C_HALT | C_STEP | C_MASKINTS) if value & C_DEBUGEN else 0
+        if self.state is State.RESET:
+            self.control = wanted & ~(C_HALT | C_STEP)
+            return
+        self.control = wanted
+        if self.state is State.HALTED:
+            if not wanted & C_HALT:
+                if wanted & C_STEP:
+                    self.step()
+                else:
+                    self.state = State.LOCKUP if self.cpu.read(regs.PC) >= 0xFFFFFFF0 else State.RUNNING
+        elif wanted & C_HALT:
+            self._halt(DFSR_HALTED)
+
+    def write_dcrsr(self, value: int) -> None:
+        """Move one core register to or from DCRDR (C1.6.3); only while halted."""
+        if self.state is not State.HALTED:
+            return
+        number, writes = value & 0x7F, bool(value & 0x10000)
+        if writes:
+            self._write_register(number, self.dcrdr)
+        else:
+            self.dcrdr = self._read_register(number)
+
+    def _read_register(self, number: int) -> int:
+        if number == regs.XPSR:
+            return self.cpu.read(number) & ~regs.THUMB | (regs.THUMB if self._thumb else 0)
+        if number == regs.PC:
+            return self.cpu.read(number) & ~1
+        if number <= regs.PSP:
+            return self.cpu.read(number)
+        if number == 20:
+            return self.cpu.read_special()
+        if number == 33:
+            return self.cpu.read_float(32)
+        return self.cpu.read_float(number - 64) if 64 <= number < 96 else 0
+
+    def _write_register(self, number: int, value: int) -> None:
+        if number == regs.XPSR:
+            self._thumb = bool(value & regs.THUMB)
+            self.cpu.write(number, value | regs.THUMB)
+            ipsr = value & 0x1FF
+            self.nvic.active = [n for n in self.nvic.active if n == ipsr] if ipsr else []
+            if ipsr and not self.nvic.active:
+                self.nvic.active = [ipsr]
+        elif number in (regs.SP, regs.MSP, regs.PSP):
+            self.cpu.write(number, value & ~3)
+        elif number <= regs.PSP:
+            self.cpu.write(number, value)
+        elif number == 20:
+            self.cpu.write_special(value)
+        elif number == 33:
+            self.cpu.write_float(32, value)
+        elif 64 <= number < 96:
+            self.cpu.write_float(number - 64, value)
+
+    @property
+    def pc(self) -> int:
+        """The program counter, whatever the state."""
+        return self.cpu.read(regs.PC) & ~1
+
+    def sample_pc(self) -> int:
+        """DWT_PCSR (C1.8.4): all ones while halted, zero without DEMCR.TRCENA."""
+        if not self.demcr & TRCENA:
+            return 0
+        if self.state in (State.HALTED, State.RESET):
+            return 0xFFFFFFFF
+        return LOCKUP_PC if self.state is State.LOCKUP else self.cpu.read(regs.PC) & ~1
+
+    def set_breakpoint(self, index: int, address: int | None) -> None:
+        """Program one comparator of the FPB."""
+        if address is None:
+            self.breakpoints.pop(index, None)
+        else:
+            self.breakpoints[index] = address
+        self.cpu.set_breakpoints(self.breakpoints.values())

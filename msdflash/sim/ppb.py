@@ -1,0 +1,303 @@
+"""The private peripheral bus: system control space, DWT, FPB, ROM table and the identification of each component.
+
+Sources: Armv7-M ARM (DDI 0403) B3.2 to B3.4 and C1; component and ROM table identification after ADIv5 (IHI 0031) chapter D and
+the Cortex-M4 TRM (ROM table and component ID tables).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msdflash.sim import nvic as exc
+from msdflash.sim.core import DBGKEY, Core
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CPUID_M4 = 0x410FC241  # Cortex-M4 r0p1
+SCS_BASE, DWT_BASE, FPB_BASE, ITM_BASE, TPIU_BASE, ETM_BASE, ROM_BASE = (
+    0xE000E000, 0xE0001000, 0xE0002000, 0xE0000000, 0xE0040000, 0xE0041000, 0xE00FF000,
+)  # fmt: skip
+DHCSR, DWT_PCSR = 0xE000EDF0, 0xE000101C
+AIRCR_KEY = 0x05FA
+FPB_CODE_COMPARATORS = 6
+
+ROM_ENTRIES = (0xFFF0F003, 0xFFF02003, 0xFFF03003, 0xFFF01003, 0xFFF41003, 0xFFF42003)  # SCS, DWT, FPB, ITM, TPIU, ETM
+ARM_DESIGNER, CLASS_ROM, CLASS_DEBUG, CLASS_GENERIC = (4, 0x3B), 0x1, 0x9, 0xE
+FIXED_SCS = {
+    0x004: 2,  # ICTR: up to 96 interrupts
+    0xD40: 0x030, 0xD44: 0x200, 0xD48: 0x100000, 0xD50: 0x100030, 0xD58: 0x1000000,  # processor feature and memory model
+    0xD60: 0x1141110, 0xD64: 0x2111000, 0xD68: 0x21112231, 0xD6C: 0x1111110, 0xD70: 0x1310132,  # instruction sets
+    0xD90: 0x800,  # MPU_TYPE: 8 regions
+    0xF40: 0x10110021, 0xF44: 0x11000011, 0xF48: 0x40,  # MVFR0..2: single precision FPU
+}  # fmt: skip
+
+
+def identification(part: int, designer: tuple[int, int], kind: int, revision: int = 0) -> dict[int, int]:
+    """PIDR and CIDR words of a component by offset; ``designer`` is (JEP106 continuation count, code)."""
+    count, code = designer
+    return {
+        0xFD0: count,
+        0xFE0: part & 0xFF,
+        0xFE4: (part >> 8) | (code & 0xF) << 4,
+        0xFE8: revision << 4 | 8 | code >> 4,
+        0xFEC: 0,
+        0xFF0: 0x0D,
+        0xFF4: kind << 4,
+        0xFF8: 0x05,
+        0xFFC: 0xB1,
+    }
+
+
+class RegisterPage:
+    """4 KiB of word registers: constants by offset, the rest keeps what is written. Sub-word accesses work on the word."""
+
+    size = 0x1000
+
+    def __init__(self, base: int, constants: Mapping[int, int] | None = None) -> None:
+        self.base = base
+        self.constants = dict(constants or {})
+        self.values: dict[int, int] = {}
+
+    def read(self, offset: int, size: int) -> int:
+        """Value of a register or of a part of it."""
+        word = offset & ~3
+        value = self.constants[word] if word in self.constants else self.load(word)
+        return value >> 8 * (offset & 3) & (1 << 8 * size) - 1
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """Store to a register; a part of one is merged into it first."""
+        word = offset & ~3
+        if word in self.constants:
+            return
+        if size < 4:
+            shift = 8 * (offset & 3)
+            mask = (1 << 8 * size) - 1 << shift
+            value = (self.merge_base(word) & ~mask) | (value << shift & mask)
+        self.store(word, value)
+
+    def merge_base(self, word: int) -> int:
+        """The word that a partial store is merged into; 0 for registers where ones mean actions."""
+        return self.load(word)
+
+    def load(self, word: int) -> int:
+        """Value of a register that is not constant."""
+        return self.values.get(word, 0)
+
+    def store(self, word: int, value: int) -> None:
+        """Store to a register that is not constant."""
+        self.values[word] = value
+
+
+class Dwt(RegisterPage):
+    """Data watchpoint and trace: the PC sample and the cycle counter. Comparators only keep their values."""
+
+    def __init__(self, core: Core) -> None:
+        super().__init__(DWT_BASE, identification(0x002, ARM_DESIGNER, CLASS_GENERIC, 3))
+        self._core = core
+
+    def load(self, word: int) -> int:
+        if word == 0x00:
+            return 0x40000000 | self.values.get(0, 0) & 0x0FFFFFFF  # four comparators
+        if word == 0x04:
+            return self._core.cycles & 0xFFFFFFFF
+        if word == 0x1C:
+            return self._core.sample_pc()
+        return super().load(word)
+
+
+class Fpb(RegisterPage):
+    """Flash patch and breakpoint: six instruction comparators; remapping and literal comparators only keep their values."""
+
+    def __init__(self, core: Core) -> None:
+        super().__init__(FPB_BASE, identification(0x003, ARM_DESIGNER, CLASS_GENERIC, 2))
+        self._core = core
+
+    def load(self, word: int) -> int:
+        if word == 0x00:
+            return 0x260 | self.values.get(0, 0) & 1  # NUM_LIT 2, NUM_CODE 6
+        return super().load(word)
+
+    def store(self, word: int, value: int) -> None:
+        if word == 0 and not value & 2:
+            return  # the key bit must be written as one
+        super().store(word, value)
+        enabled = self.values.get(0, 0) & 1
+        for index in range(FPB_CODE_COMPARATORS):
+            comparator = self.values.get(8 + 4 * index, 0)
+            address: int | None = None
+            if enabled and comparator & 1 and comparator >> 30 in (1, 2):
+                address = (comparator & 0x1FFFFFFC) | (2 if comparator >> 30 == 2 else 0)
+            if self._core.breakpoints.get(index) != address:
+                self._core.set_breakpoint(index, address)
+
+
+class Scs(RegisterPage):
+    """The system control space 0xE000E000."""
+
+    def __init__(self, core: Core) -> None:
+        super().__init__(
+            SCS_BASE, {**identification(0x00C, ARM_DESIGNER, CLASS_GENERIC), **FIXED_SCS, 0xD00: CPUID_M4}
+        )
+        self._core = core
+
+    # Replay interface: a store from the processor ends its slice, so that what it made pending is seen at once.
+    def quick(self, address: int, size: int, value: int) -> bool:
+        """Never: see :class:`msdflash.sim.cpu.StoreWatcher`."""
+        return False
+
+    def before(self, address: int, size: int, value: int) -> None:
+        """Nothing to note: the device callback itself acts."""
+
+    def after(self) -> None:
+        """Nothing to undo."""
+
+    def merge_base(self, word: int) -> int:
+        return 0 if word in (0xD28, 0xD2C, 0xD30, 0xD04) or 0x100 <= word < 0x300 else self.load(word)
+
+    def load(self, word: int) -> int:
+        core, nvic = self._core, self._core.nvic
+        if 0x10 <= word <= 0x1C:
+            return self._tick(word)
+        if 0x100 <= word < 0x400:
+            return self._lines(word)
+        if 0x400 <= word < 0x500:
+            at = exc.FIRST_IRQ + word - 0x400
+            return int.from_bytes(nvic.priorities[at : at + 4], "little")
+        if 0xD18 <= word <= 0xD20:
+            at = 4 + word - 0xD18
+            return int.from_bytes(nvic.priorities[at : at + 4], "little")
+        if word == 0xD04:
+            return self._icsr()
+        if word == 0xDF0:
+            return core.read_dhcsr(debugger=False)
+        found = {
+            0xD08: nvic.vtor, 0xD0C: 0xFA050000, 0xD10: core.scr, 0xD14: core.ccr, 0xD24: core.shcsr, 0xD28: core.cfsr,
+            0xD2C: core.hfsr, 0xD30: core.dfsr, 0xD34: core.mmfar, 0xD38: core.bfar, 0xDF4: 0, 0xDF8: core.dcrdr,
+            0xDFC: core.demcr,
+        }.get(word)  # fmt: skip
+        return super().load(word) if found is None else found
+
+    def _tick(self, word: int) -> int:
+        tick = self._core.nvic.tick
+        if word == 0x10:
+            value = tick.control | (0x10000 if tick.count_flag else 0)
+            tick.count_flag = False
+            return value
+        return {0x14: tick.reload, 0x18: tick.value(self._core.cycles)}.get(word, 0)
+
+    def _lines(self, word: int) -> int:
+        nvic = self._core.nvic
+        first = exc.FIRST_IRQ + (word & 0x7F) * 8
+        numbers = nvic.enabled if word < 0x200 else nvic.pending if word < 0x300 else nvic.active
+        return sum(1 << bit for bit in range(32) if first + bit in numbers)
+
+    def _icsr(self) -> int:
+        nvic = self._core.nvic
+        value = nvic.active[-1] if nvic.active else 0
+        best = nvic.best()
+        if best is not None:
+            value |= best << 12 | (1 << 22 if best >= exc.FIRST_IRQ else 0)
+        if len(nvic.active) <= 1:
+            value |= 1 << 11
+        return value | (1 << 28 if exc.PENDSV in nvic.pending else 0) | (1 << 26 if exc.SYSTICK in nvic.pending else 0)
+
+    def store(self, word: int, value: int) -> None:
+        core, nvic = self._core, self._core.nvic
+        if 0x10 <= word <= 0x18:
+            self._store_tick(word, value)
+        elif 0x100 <= word < 0x300:
+            self._store_lines(word, value)
+        elif 0x400 <= word < 0x500:
+            at = exc.FIRST_IRQ + word - 0x400
+            nvic.priorities[at : at + 4] = (value & 0xF0F0F0F0).to_bytes(4, "little")
+        elif 0xD18 <= word <= 0xD20:
+            at = 4 + word - 0xD18
+            nvic.priorities[at : at + 4] = (value & 0xF0F0F0F0).to_bytes(4, "little")
+        elif word == 0xD04:
+            self._store_icsr(value)
+        elif word == 0xD0C:
+            self._store_aircr(value)
+        elif word in (0xD28, 0xD2C, 0xD30):
+            name = {0xD28: "cfsr", 0xD2C: "hfsr", 0xD30: "dfsr"}[word]
+            setattr(core, name, getattr(core, name) & ~value)
+        elif word == 0xD08:
+            nvic.vtor = value & 0x3FFFFF80
+        elif word in (0xD10, 0xD14, 0xD24):
+            setattr(core, {0xD10: "scr", 0xD14: "ccr", 0xD24: "shcsr"}[word], value)
+        else:
+            self._store_debug(word, value)
+
+    def _store_debug(self, word: int, value: int) -> None:
+        core = self._core
+        if word == 0xDF4:
+            core.write_dcrsr(value)
+        elif word == 0xDF8:
+            core.dcrdr = value
+        elif word == 0xDFC:
+            core.demcr = value & 0x010F07F1
+        elif word == 0xF00:
+            core.nvic.pending.add(exc.FIRST_IRQ + (value & 0x1FF))
+        elif word != 0xDF0:  # only a debugger writes DHCSR: see the chip's debug bus
+            super().store(word, value)
+
+    def _store_tick(self, word: int, value: int) -> None:
+        core = self._core
+        tick = core.nvic.tick
+        if word == 0x10:
+            started = value & 1 and not tick.control & 1
+            tick.control = value & 7
+            if started:
+                tick.restart(core.cycles)
+        elif word == 0x14:
+            tick.reload = value & 0xFFFFFF
+            tick.restart(core.cycles)
+        else:
+            tick.restart(core.cycles)
+
+    def _store_lines(self, word: int, value: int) -> None:
+        nvic = self._core.nvic
+        first = exc.FIRST_IRQ + (word & 0x7F) * 8
+        numbers = {first + bit for bit in range(32) if value >> bit & 1}
+        target = nvic.enabled if word < 0x200 else nvic.pending
+        if word & 0x80:
+            target -= numbers
+        else:
+            target |= numbers
+
+    def _store_icsr(self, value: int) -> None:
+        pending = self._core.nvic.pending
+        for bit, number, add in ((31, exc.NMI, True), (28, exc.PENDSV, True), (26, exc.SYSTICK, True)):
+            if value >> bit & 1 and add:
+                pending.add(number)
+        for bit, number in ((27, exc.PENDSV), (25, exc.SYSTICK)):
+            if value >> bit & 1:
+                pending.discard(number)
+
+    def _store_aircr(self, value: int) -> None:
+        if value >> 16 != AIRCR_KEY:
+            return
+        if value & 4:  # SYSRESETREQ
+            self._core.request_reset(system=True)
+        elif value & 1:  # VECTRESET: the core alone
+            self._core.request_reset(system=False)
+
+
+def rom_table(part: int, designer: tuple[int, int]) -> RegisterPage:
+    """The chip's ROM table: the Arm components, under the chip maker's identification."""
+    constants = identification(part, designer, CLASS_ROM)
+    constants.update({4 * index: entry for index, entry in enumerate(ROM_ENTRIES)})
+    constants[0xFCC] = 1  # MEMTYPE: system memory is on this bus
+    return RegisterPage(ROM_BASE, constants)
+
+
+def trace_components() -> list[RegisterPage]:
+    """ITM, TPIU and ETM: identification only."""
+    return [
+        RegisterPage(ITM_BASE, identification(0x001, ARM_DESIGNER, CLASS_GENERIC, 3)),
+        RegisterPage(TPIU_BASE, {**identification(0x9A1, ARM_DESIGNER, CLASS_DEBUG), 0xFC8: 0xCA1, 0xFCC: 0x11}),
+        RegisterPage(ETM_BASE, {**identification(0x925, ARM_DESIGNER, CLASS_DEBUG), 0xFCC: 0x13}),
+    ]
+
+
+__all__ = ["DBGKEY", "DHCSR", "DWT_PCSR", "Dwt", "Fpb", "RegisterPage", "Scs", "identification", "rom_table", "trace_components"]

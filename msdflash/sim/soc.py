@@ -1,0 +1,258 @@
+"""A chip: processor, bus, memories and reset domains put together from one entry of the chip table.
+
+Three reset domains, as STM32 have them: power-on (everything), system (core and peripherals; from nRESET, SYSRESETREQ, watchdogs),
+and the debug registers, which only power-on clears (RM0351 6.1 and 48.2; DDI 0403 C1.6).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from msdflash.sim import ppb
+from msdflash.sim.ap import AhbAp
+from msdflash.sim.bus import Bus, BusError, Memory
+from msdflash.sim.core import DBGKEY, GLANCE_CYCLES, LOOK_CYCLES, Core, State
+from msdflash.sim.cpu import Cpu
+from msdflash.sim.dp import SwDp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PPB_START, PPB_END = 0xE0000000, 0xE0100000
+SRAM_START, PERIPHERAL_START = 0x20000000, 0x40000000
+
+
+class Chip(Protocol):
+    """What a module under ``chips`` offers for one part."""
+
+    name: str
+    dpidr: int
+    rom_part: int
+    designer: tuple[int, int]
+    flash: Memory
+
+    def attach(self, soc: Soc) -> None:
+        """Put memories and devices on the bus and in front of the processor."""
+
+    def power_on(self) -> None:
+        """The supply came up: lose what is volatile, load the options."""
+
+    def system_reset(self, cause: str) -> None:
+        """Peripherals to their reset values. ``cause``: power, pin, software or option."""
+
+    def debugger_access(self, address: int) -> None:
+        """A debugger reaches for the bus: chips note it for their read protection."""
+
+    def nonvolatile(self) -> bytes:
+        """Option bytes, in a form that :meth:`set_nonvolatile` takes back."""
+
+    def set_nonvolatile(self, data: bytes) -> None:
+        """Restore option bytes."""
+
+
+class Soc:
+    """One powered or unpowered chip.
+
+    Attributes:
+        dp: its debug port.
+        core: its processor.
+        ignored_in_reset: variant: accesses outside the debug components are ignored under reset, not refused.
+        flash_seconds: time that flash operations have taken and nobody has waited for yet.
+        flash_changed: the array was erased or programmed since translations were last dropped.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        self.bus = Bus()
+        self.cpu = Cpu()
+        self.core = Core(self.cpu, self._core_read, self._core_store)
+        self.ap = AhbAp(self)
+        self.dp = SwDp(chip.dpidr, self.ap)
+        self.ignored_in_reset = False
+        self.flash_seconds = 0.0
+        self.flash_changed = False
+        self.powered = False
+        self._held = True
+        self.on_internal_reset: Callable[[], None] | None = None
+        self.line_low: Callable[[], bool] | None = None
+        self.before_slice: list[Callable[[], None]] = []
+        self.after_slice: list[Callable[[], None]] = []
+        chip.attach(self)
+        scs = ppb.Scs(self.core)
+        for page in (scs, ppb.Dwt(self.core), ppb.Fpb(self.core), ppb.rom_table(chip.rom_part, chip.designer), *ppb.trace_components()):
+            self.bus.add(page)
+            self.cpu.map_device(page, scs if page is scs else None)
+        self.bus.on_host_store = self._host_stored
+        self._stale: list[tuple[int, int]] = []
+        self.core.before_run = self._before_run
+        self.core.after_run = self._after_run
+        self.core.on_reset_request = self._internal_reset
+
+    def close(self) -> None:
+        """Break the links into the emulator."""
+        self.cpu.close()
+        self.before_slice.clear()
+        self.after_slice.clear()
+        self.on_internal_reset = self.line_low = None
+        self.core.before_run = self.core.after_run = self.core.on_reset_request = None
+        self.bus.on_host_store = None
+
+    # --- power and reset ---------------------------------------------------------------------------------------------
+
+    def set_power(self, on: bool, reset_high: bool) -> None:
+        """The supply rail goes up or down; ``reset_high`` is nRESET's level then."""
+        if on == self.powered:
+            return
+        self.powered = on
+        self._held = True
+        self.core.power_on()
+        if not on:
+            return
+        for memory in self.bus.memories:
+            if memory.volatile:
+                memory.data[:] = bytes(memory.size)
+        self.cpu.invalidate_all()
+        self.ap.power_on()
+        self.dp.power_on()
+        self.chip.power_on()
+        self.chip.system_reset("power")
+        if reset_high:
+            self._release()
+
+    def set_nreset(self, high: bool) -> None:
+        """The nRESET line changed."""
+        if not self.powered:
+            return
+        if high:
+            self._release()
+        elif not self._held:
+            self._held = True
+            self.core.enter_reset()
+            self.chip.system_reset("pin")
+
+    def _release(self) -> None:
+        if self._held:
+            self._held = False
+            self.core.leave_reset()
+
+    def _internal_reset(self, system: bool) -> None:
+        if not self.powered:
+            return
+        if not system:
+            self.core.enter_reset()
+            self.core.leave_reset()
+            return
+        self.reset("software")
+
+    def reset(self, cause: str) -> None:
+        """A system reset that the chip itself makes; it pulls nRESET low for a moment."""
+        self.core.enter_reset()
+        self.chip.system_reset(cause)
+        held, self._held = self._held, True
+        if self.on_internal_reset is not None:
+            self.on_internal_reset()
+        if not held and (self.line_low is None or not self.line_low()):
+            self._release()
+
+    # --- the debugger's view -------------------------------------------------------------------------------------------
+
+    def read(self, address: int, size: int) -> int:
+        """One access of the debugger. Raises :class:`BusError` or :class:`msdflash.sim.ap.Stall`."""
+        if PPB_START <= address < PPB_END:
+            if address == ppb.DHCSR:
+                self.core.run(LOOK_CYCLES)
+                return self.core.read_dhcsr(debugger=True)
+            self.core.run(LOOK_CYCLES if address == ppb.DWT_PCSR else GLANCE_CYCLES)
+            return self.bus.read(address, size)
+        if self._blocked(address):
+            return 0
+        self.core.run(GLANCE_CYCLES)
+        self.chip.debugger_access(address)
+        return self.bus.read(address, size)
+
+    def write(self, address: int, size: int, value: int) -> None:
+        """One access of the debugger. Raises :class:`BusError` or :class:`msdflash.sim.ap.Stall`."""
+        if PPB_START <= address < PPB_END:
+            if address == ppb.DHCSR:
+                self.core.write_dhcsr(value)
+            else:
+                self.bus.write(address, size, value)
+                self.core.settle_reset()
+            return
+        if self._blocked(address):
+            return
+        self.core.run(GLANCE_CYCLES)
+        self.chip.debugger_access(address)
+        self.bus.write(address, size, value)
+
+    def read_block(self, address: int, length: int) -> bytes | None:
+        """Many words at once where one memory holds them and nothing special is going on."""
+        if self._held or PPB_START <= address < PPB_END:
+            return None
+        self.core.run(GLANCE_CYCLES)
+        self.chip.debugger_access(address)
+        return self.bus.read_block(address, length)
+
+    def write_block(self, address: int, data: bytes) -> bool:
+        """The same for writes."""
+        if self._held or PPB_START <= address < PPB_END:
+            return False
+        self.core.run(GLANCE_CYCLES)
+        self.chip.debugger_access(address)
+        return self.bus.write_block(address, data)
+
+    def _blocked(self, address: int) -> bool:
+        """Under system reset the bus refuses everything but the debug components (variant: ignores it)."""
+        if not self._held:
+            return False
+        if not self.ignored_in_reset:
+            raise BusError(address)
+        return True
+
+    # --- the processor's view ------------------------------------------------------------------------------------------
+
+    def _core_read(self, address: int) -> int:
+        owner = self.bus.owner(address)
+        if not isinstance(owner, Memory) or owner.forbidden:
+            raise BusError(address)
+        offset = address - owner.base
+        return int.from_bytes(owner.data[offset : offset + 4], "little")
+
+    def _core_store(self, address: int, data: bytes) -> None:
+        owner = self.bus.owner(address)
+        if not isinstance(owner, Memory) or not owner.writable or address + len(data) > owner.base + owner.size:
+            raise BusError(address)
+        offset = address - owner.base
+        owner.data[offset : offset + len(data)] = data
+
+    def _host_stored(self, address: int, length: int) -> None:
+        self._stale.append((address, length))
+
+    def _before_run(self) -> None:
+        if self.flash_changed and not SRAM_START <= self.core.pc < PERIPHERAL_START:
+            self.flash_changed = False
+            self.cpu.invalidate_all()
+        if len(self._stale) > 8:
+            self.cpu.invalidate_all()
+        else:
+            for address, length in self._stale:
+                self.cpu.invalidate(address, length)
+        self._stale.clear()
+        for hook in self.before_slice:
+            hook()
+
+    def _after_run(self) -> None:
+        for hook in self.after_slice:
+            hook()
+
+    def advance(self, cycles: int) -> None:
+        """Let the processor run on its own."""
+        self.core.run(cycles)
+
+    @property
+    def running(self) -> bool:
+        """The processor would do something if time passed."""
+        return self.powered and self.core.state in (State.RUNNING, State.ASLEEP)
+
+
+__all__ = ["DBGKEY", "Chip", "Soc"]

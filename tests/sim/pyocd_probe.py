@@ -1,0 +1,101 @@
+"""A pyOCD probe on a board's target port, for tests only: no USB and no probe firmware in between."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from pyocd.core import exceptions
+from pyocd.probe.debug_probe import DebugProbe
+
+from msdflash.sim.port import Ack, Drive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from msdflash.sim.port import TargetPort
+
+ERRORS = {
+    Ack.FAULT: exceptions.TransferFaultError,
+    Ack.WAIT: exceptions.TransferTimeoutError,
+}
+
+
+class PortProbe(DebugProbe):
+    def __init__(self, port: TargetPort) -> None:
+        super().__init__()
+        self._port = port
+        self._open = False
+
+    vendor_name = "msdflash"
+    product_name = "bench"
+    unique_id = "BENCH"
+    supported_wire_protocols = [DebugProbe.Protocol.DEFAULT, DebugProbe.Protocol.SWD]
+    wire_protocol = DebugProbe.Protocol.SWD
+    capabilities = {DebugProbe.Capability.SWJ_SEQUENCE}
+
+    @property
+    def is_open(self) -> bool:
+        return self._open
+
+    def open(self) -> None:
+        self._open = True
+
+    def close(self) -> None:
+        self._open = False
+
+    def connect(self, protocol: Any = None) -> None: ...
+
+    def disconnect(self) -> None: ...
+
+    def set_clock(self, frequency: float) -> None:
+        self._port.set_clock(int(frequency))
+
+    def swj_sequence(self, length: int, bits: int) -> None:
+        self._port.sequence(bits.to_bytes((length + 7) // 8, "little"), length)
+
+    def reset(self) -> None:
+        self.assert_reset(True)
+        self.assert_reset(False)
+
+    def assert_reset(self, asserted: bool) -> None:
+        self._port.set_nreset(Drive.LOW if asserted else Drive.FLOAT)
+
+    def is_reset_asserted(self) -> bool:
+        return not self._port.nreset()
+
+    def flush(self) -> None: ...
+
+    def _check(self, ack: int) -> None:
+        if ack != Ack.OK:
+            raise ERRORS.get(Ack(ack), exceptions.TransferError)(f"ACK {ack}")
+
+    def _answer(self, value: Any, now: bool) -> Any:
+        return value if now else lambda: value
+
+    def read_dp(self, addr: int, now: bool = True) -> Any:
+        ack, value = self._port.transfer(2 | addr & 0xC)
+        self._check(ack)
+        return self._answer(value, now)
+
+    def write_dp(self, addr: int, data: int) -> bool:
+        self._check(self._port.transfer(addr & 0xC, data & 0xFFFFFFFF)[0])
+        return True
+
+    def read_ap(self, addr: int, now: bool = True) -> Any:
+        return self._answer(self.read_ap_multiple(addr, 1)[0], now)
+
+    def write_ap(self, addr: int, data: int) -> bool:
+        self.write_ap_multiple(addr, [data])
+        return True
+
+    def read_ap_multiple(self, addr: int, count: int = 1, now: bool = True) -> Any:
+        ack, data = self._port.read_block(3 | addr & 0xC, count)
+        self._check(ack)
+        return self._answer(list(struct.unpack(f"<{count}I", data)), now)
+
+    def write_ap_multiple(self, addr: int, values: Sequence[int]) -> None:
+        words = struct.pack(f"<{len(values)}I", *[v & 0xFFFFFFFF for v in values])
+        ack, _ = self._port.write_block(1 | addr & 0xC, words)
+        self._check(ack)
+        self._check(self._port.transfer(0x0E)[0])  # wait for the last write, as CMSIS-DAP firmware does
