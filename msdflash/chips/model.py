@@ -265,6 +265,7 @@ class Family(msgspec.Struct, frozen=True):
         boot: kind of boot header at the start of the boot flash: ``cortex-m``, ``rp2040-boot2``, ``imxrt-fcfb``.
         transforms: named changes that the path to flash makes to the data.
         timing: worst-case flash times, or None where none was looked up.
+        boot_alias: address at which the boot flash appears a second time (0 on STM32), or None.
         program_chunk: bytes that one ProgramPage call of the builtin algorithms takes, page size or not; 0 = page size
             only. The caller still bounds it by the RAM that it has.
         dp_under_reset: the debug port answers while nRESET is low; None = differs or unknown.
@@ -293,6 +294,7 @@ class Family(msgspec.Struct, frozen=True):
     boot: str = "cortex-m"
     transforms: tuple[str, ...] = ()
     timing: Timing | None = None
+    boot_alias: int | None = None
     program_chunk: int = 0
     dp_under_reset: bool | None = None
     targets: tuple[str, ...] = ()

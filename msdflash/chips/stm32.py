@@ -52,6 +52,7 @@ L4 = Family(
     idcode=PPB_IDCODE,
     flash_kib=half_word(0x1FFF_75E0),  # header l4: FLASHSIZE_BASE
     flash_base=FLASH,
+    boot_alias=0,
     rdp=rdp_byte(0x4002_2020, 0),  # header l4: FLASH_OPTR; RM0351 3.7.8
     # RM0351 3.7.13-3.7.16, header l4: WRP1AR, WRP1BR, WRP2AR, WRP2BR; pages count from the bank's start.
     wrp=WrpRule(
@@ -136,6 +137,7 @@ F1 = Family(
     idcode=PPB_IDCODE,
     flash_kib=half_word(0x1FFF_F7E0),  # header f1
     flash_base=FLASH,
+    boot_alias=0,
     rdp=RdpRule(Register(0x4002_201C, 1, 1), ((0, "0"), (1, "1")), "1"),  # header f1: RDPRT; PM0075: no level 2
     # PM0075: FLASH_WRPR, 4 KiB a bit, the last bit all the rest.
     wrp=WrpRule("zero", (WrpArea(0x4002_2020, FLASH, (4 * KIB,) * 32),), tail=True),
@@ -196,6 +198,7 @@ F4 = Family(
     idcode=PPB_IDCODE,
     flash_kib=half_word(0x1FFF_7A22),  # header f4
     flash_base=FLASH,
+    boot_alias=0,
     rdp=rdp_byte(0x4002_3C14, 8),  # header f4: FLASH_OPTCR
     # header f4: nWRP [27:16] of bank 1. SPRMOD (31) turns them into PCROP bits; not on F405/F407.
     wrp=WrpRule("zero", (WrpArea(0x4002_3C14, FLASH, _F4_SECTORS, shift=16),), flip=(Register(0x4002_3C14, 31, 1), 1)),
@@ -294,6 +297,7 @@ L0 = Family(
     idcode=APB_IDCODE,
     flash_kib=half_word(0x1FF8_007C),  # header l0
     flash_base=FLASH,
+    boot_alias=0,
     rdp=rdp_byte(0x4002_201C, 0),  # header l0: FLASH_OPTR
     # header l0: FLASH_WRPROT1, 4 KiB a bit, 1 = protected unless OPTR.WPRMOD (8) turns it into PCROP (RM0367 3.8.2).
     wrp=WrpRule("one", (WrpArea(0x4002_2020, FLASH, (4 * KIB,) * 32),), flip=(Register(0x4002_201C, 8, 1), 1)),
@@ -356,6 +360,7 @@ H7 = Family(
     idcode=Register(0x5C00_1000, mask=0xFFF),
     flash_kib=half_word(0x1FF1_E880),  # header h7
     flash_base=FLASH,
+    boot_alias=0,
     rdp=rdp_byte(0x5200_201C, 8),  # header h7: FLASH_OPTSR_CUR
     wrp=WrpRule(  # header h7: WPSN_CUR1R, WPSN_CUR2R; a bit each 128 KiB
         "zero",
