@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 import filelock
 
 from msdflash.sim.client import ALREADY_SERVED, bus_folder
-from msdflash.sim.spec import PROFILES, ST_LINK, USB_FAULTS, BoardSpec, Fault, SpecError, parse, parse_fault
+from msdflash.sim.spec import ST_LINK, USB_FAULTS, BoardSpec, Fault, SpecError, parse, parse_fault
 from msdflash.sim.usb import cmsisdap, stlink
 from msdflash.sim.usb.device import Device
 from msdflash.sim.usb.hub import Hub
@@ -52,6 +52,8 @@ _CHANGES = "fault=NAME[:ARG], fault=none, power=on, power=off, unplug, replug"
 
 class SimulatedBoard(Protocol):
     """What is needed of :class:`msdflash.sim.board.Board`."""
+
+    flash_time: Callable[[float], None] | None
 
     @property
     def port(self) -> TargetPort:
@@ -105,8 +107,9 @@ class Bench:
         self._socket_path = bus / f"{spec.serial}.sock"
         self._socket_path.unlink(missing_ok=True)
         server, self._address = listen(str(self._socket_path))
-        flash_time = getattr(board, "take_flash_time", None)
-        self._hub = Hub(server, self._address, self._device, self, spec.timed, flash_time or (lambda: 0.0))
+        self._hub = Hub(server, self._address, self._device, self, spec.timed)
+        if spec.timed:
+            board.flash_time = self._hub.add_time
         self._hub.on_vanish = self._unplug
         for fault in spec.faults:
             self._set_fault(fault)
@@ -219,7 +222,7 @@ class Bench:
         if spec.probe == ST_LINK:
             link = stlink.StLink(self._board.port, kind.mbed_id, not kind.st_chip, self._pass_time)
             return Device(stlink.description(spec.serial), link)
-        profile = PROFILES[spec.probe]
+        profile = cmsisdap.PROFILES[spec.probe]
         identity = cmsisdap.Identity(spec.serial, board_vendor=kind.vendor, board_name=kind.title, target_name=kind.part)
         dap = cmsisdap.CmsisDap(self._board.port, profile, identity, self._pass_time)
         return Device(cmsisdap.description(profile, identity), dap)
@@ -271,21 +274,20 @@ class Bench:
             data = self._state.read_bytes()
         except FileNotFoundError:
             return
+        magic, head, body = data[: len(_STATE_MAGIC)], *data[len(_STATE_MAGIC) :].partition(b"\n")[::2]
         try:
-            if not data.startswith(_STATE_MAGIC):
-                raise ValueError("not a state file of this version")
-            head, _, body = data[len(_STATE_MAGIC) :].partition(b"\n")
             record = json.loads(head)
-            if record["board"] != self.spec.board:
-                raise ValueError(f"it is of board {record['board']}")
-            self._board.restore(body)
-            self._powered = bool(record["powered"])
-        except (ValueError, KeyError, TypeError) as error:
-            kept = self._state.with_suffix(".state-unused")
-            self._state.replace(kept)
-            sys.stderr.write(f"{self._state.name} is not used ({error}); it is kept as {kept.name}, the board starts as new\n")
-            return
-        self._board.set_power(self._powered)
+            if (magic, record["board"]) == (_STATE_MAGIC, self.spec.board):
+                self._board.restore(body)
+                self._powered = bool(record["powered"])
+                self._board.set_power(self._powered)
+                return
+            error: Exception = ValueError("it is of another board or version")
+        except (ValueError, KeyError, TypeError) as found:
+            error = found
+        kept = self._state.with_suffix(".state-unused")
+        self._state.replace(kept)
+        sys.stderr.write(f"{self._state.name} is not used ({error}); it is kept as {kept.name}, the board starts as new\n")
 
 
 def _write(path: Path, data: bytes) -> None:

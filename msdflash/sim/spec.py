@@ -1,4 +1,7 @@
-"""What a simulated board is made of, and how a person writes it down: ``BOARD[,probe=KIND][,serial=ID][,fault=NAME[:ARG]]...[,time=on]``."""
+"""What a simulated board is made of, and how a person writes it down.
+
+``BOARD[,probe=KIND][,serial=ID][,fault=NAME[:ARG]]...[,time=on]``
+"""
 
 from __future__ import annotations
 

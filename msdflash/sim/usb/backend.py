@@ -51,10 +51,9 @@ def usb_error(status: int) -> Exception:
     try:
         text, name = _TEXTS[Status(status)]
     except (KeyError, ValueError):
-        return usb.core.USBError("Other error", status, None)
-    kind = usb.core.USBTimeoutError if status == Status.TIMEOUT else usb.core.USBError
-    error: Exception = kind(text, status, getattr(errno, name, None))
-    return error
+        text, name = "Other error", ""
+    kind: type[Exception] = usb.core.USBTimeoutError if status == Status.TIMEOUT else usb.core.USBError
+    return kind(text, status, getattr(errno, name, None))
 
 
 class SimulatedDevice:
@@ -226,7 +225,8 @@ class Backend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no types
         """An endpoint descriptor; IndexError past the last."""
         if not isinstance(dev, SimulatedDevice):
             return self._theirs().get_endpoint_descriptor(dev, ep, intf, alt, config)
-        found = _named("bLength bDescriptorType bEndpointAddress bmAttributes wMaxPacketSize bInterval", "<BBBBHB", _interfaces(dev.configuration)[intf][alt][1 + ep])
+        names = "bLength bDescriptorType bEndpointAddress bmAttributes wMaxPacketSize bInterval"
+        found = _named(names, "<BBBBHB", _interfaces(dev.configuration)[intf][alt][1 + ep])
         found.bRefresh = found.bSynchAddress = 0
         return found
 
@@ -347,8 +347,15 @@ class Backend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no types
             raise usb_error(Status.NOT_FOUND)
         return int(self._theirs().iso_read(dev_handle, ep, intf, size, timeout))
 
-    def ctrl_transfer(  # noqa: PLR0913  (pyusb's signature)
-        self, dev_handle: Any, bmRequestType: int, bRequest: int, wValue: int, wIndex: int, data: array[int], timeout: int  # noqa: N803
+    def ctrl_transfer(
+        self,
+        dev_handle: Any,
+        bmRequestType: int,  # noqa: N803  (pyusb's names)
+        bRequest: int,  # noqa: N803
+        wValue: int,  # noqa: N803
+        wIndex: int,  # noqa: N803
+        data: array[int],
+        timeout: int,
     ) -> int:
         """A control transfer; the number of bytes of its data stage."""
         if not isinstance(dev_handle, SimulatedHandle):

@@ -64,9 +64,7 @@ PROFILES = {
     # PORT_SWD_SETUP makes nRESET an output and sets it: a push-pull high that can lift a weakly held line.
     "cmsis-dap-pushpull": Profile("K20DX", "97969900", connected_drive=Drive.HIGH, high=Drive.HIGH, writes_before_connect=False),
     # The commonest classroom board: PIN_nRESET_IN is a constant zero and PIN_nRESET_OUT is empty. Full speed.
-    "cmsis-dap-const0": Profile(
-        "nRF52820", "6e052820", connected_drive=None, writes=False, reads=False, speed=FULL_SPEED, packet=64
-    ),
+    "cmsis-dap-const0": Profile("nRF52820", "6e052820", connected_drive=None, writes=False, reads=False, speed=FULL_SPEED, packet=64),
 }
 
 
@@ -87,9 +85,8 @@ def description(profile: Profile, identity: Identity) -> Description:
     """The device's descriptors: one vendor-class interface named "CMSIS-DAP v2", bulk OUT first, bulk IN second."""
     endpoints = (Endpoint(0x01, profile.packet), Endpoint(0x81, profile.packet))
     interface = Interface(0, 0xFF, 0, 0, "CMSIS-DAP v2", endpoints)
-    return Description(
-        DAPLINK_VENDOR, DAPLINK_PRODUCT, 0x0100, (0xEF, 2, 1), profile.speed, identity.vendor, identity.product, identity.serial, (interface,)
-    )
+    names = (identity.vendor, identity.product, identity.serial)
+    return Description(DAPLINK_VENDOR, DAPLINK_PRODUCT, 0x0100, (0xEF, 2, 1), profile.speed, *names, (interface,))
 
 
 class CmsisDap:
@@ -223,8 +220,7 @@ class CmsisDap:
 
     def _transfer(self, data: bytes) -> bytes:
         """DAP_Transfer: reads of an AP are posted, and fetched by the next AP read or by RDBUFF."""
-        wire = self._wire
-        transfer = wire.transfer
+        transfer = self._wire.transfer
         out = bytearray(3)
         room = self.message_size - 4
         at, done, ack = 3, 0, int(Ack.OK)
@@ -238,41 +234,43 @@ class CmsisDap:
             if posted:
                 # The data of the posted read come with the next plain AP read, else from RDBUFF.
                 posted = request & (AP | READ | _MATCH_VALUE) == AP | READ
-                ack, value = transfer(plain if posted else READ_RDBUFF)
+                ack = self._fetch(plain if posted else READ_RDBUFF, out)
                 if ack != Ack.OK:
                     break
-                out += value.to_bytes(4, "little")
                 if posted:
                     done += 1
                     continue
-            if request & READ:
-                written = False
-                if request & _MATCH_VALUE:
-                    ack = self._match(plain, int.from_bytes(data[at : at + 4], "little"))
-                    at += 4
-                else:
-                    ack, value = transfer(plain)
-                    posted = ack == Ack.OK and bool(request & AP)
-                    if ack == Ack.OK and not posted:
-                        out += value.to_bytes(4, "little")
-            else:
+            written = not request & READ
+            if written or request & _MATCH_VALUE:
                 word = int.from_bytes(data[at : at + 4], "little")
                 at += 4
-                if request & _MATCH_MASK:
-                    self._match_mask = word
-                    ack = int(Ack.OK)
-                else:
-                    ack, _value = transfer(plain, word)
-                    written = True
+                ack = self._write(request, word) if written else self._match(plain, word)
+            elif request & AP:
+                ack, _value = transfer(plain)
+                posted = True
+            else:
+                ack = self._fetch(plain, out)
             if ack != Ack.OK:
                 break
             done += 1
-        if ack == Ack.OK and (posted or written):
-            ack, value = transfer(READ_RDBUFF)
-            if posted and ack == Ack.OK:
-                out += value.to_bytes(4, "little")
+        if ack == Ack.OK and posted:
+            ack = self._fetch(READ_RDBUFF, out)
+        elif ack == Ack.OK and written:
+            ack, _value = transfer(READ_RDBUFF)  # tells how the last write went
         out[0:3] = bytes((0x05, done, ack))
         return bytes(out[: self.message_size])
+
+    def _fetch(self, request: int, out: bytearray) -> int:
+        ack, value = self._wire.transfer(request)
+        if ack == Ack.OK:
+            out += value.to_bytes(4, "little")
+        return ack
+
+    def _write(self, request: int, word: int) -> int:
+        if request & _MATCH_MASK:
+            self._match_mask = word
+            return Ack.OK
+        return self._wire.transfer(request & 0x0F, word)[0]
 
     def _match(self, request: int, wanted: int) -> int:
         """Read until the masked value is as wanted, at most match-retry times more; the response byte."""
@@ -329,10 +327,8 @@ class CmsisDap:
         return bytes((0x10, levels))
 
     def _read_pins(self) -> int:
-        if self._connected:
-            levels = self._levels & (_SWCLK | _SWDIO)  # outputs now: they read as they are driven
-        else:
-            levels = _SWDIO if self._port.swdio() else 0
+        # Connected, SWCLK and SWDIO are outputs and read as they are driven.
+        levels = self._levels & (_SWCLK | _SWDIO) if self._connected else _SWDIO * self._port.swdio()
         if self._profile.reads and self._port.nreset():
             levels |= _NRESET
         return levels

@@ -24,11 +24,11 @@ _ENDPOINT_HALT = 0
 _LANGUAGE_US_ENGLISH = 0x0409
 
 
-class Stall(Exception):
+class PipeStall(Exception):  # noqa: N818 - USB's own word
     """The device refuses: the host sees EPIPE."""
 
 
-class Overflow(Exception):
+class PipeOverflow(Exception):  # noqa: N818
     """The device sent more than the host's buffer holds: the host sees EOVERFLOW, the data are lost."""
 
 
@@ -93,14 +93,14 @@ class Description:
         """A string descriptor; index 0 lists the languages (9.6.7).
 
         Raises:
-            Stall: there is no such string.
+            PipeStall: there is no such string.
         """
         if index == 0:
             return struct.pack("<BBH", 4, _STRING, _LANGUAGE_US_ENGLISH)
         try:
             text = self.strings()[index - 1].encode("utf-16-le")
         except IndexError:
-            raise Stall from None
+            raise PipeStall from None
         return struct.pack("<BB", 2 + len(text), _STRING) + text
 
 
@@ -153,7 +153,7 @@ class InPipe:
         """What an IN transfer of ``wanted`` bytes brings, or None while the device has nothing to end it with (NAK).
 
         Raises:
-            Overflow: the next packet is larger than what is left of the host's buffer; it is lost.
+            PipeOverflow: the next packet is larger than what is left of the host's buffer; it is lost.
         """
         queue = self._queue
         got = self._partial
@@ -167,7 +167,7 @@ class InPipe:
                     rest = data[fits + self._packet :]
                     if rest:
                         queue.appendleft(rest)
-                    raise Overflow
+                    raise PipeOverflow
                 queue.appendleft(data[fits:])
                 data = data[:fits]
             got = got + data if got else data
@@ -243,12 +243,12 @@ class Device:
         """A standard request on endpoint 0 (9.4); returns the data stage of an IN request.
 
         Raises:
-            Stall: the device does not know the request.
+            PipeStall: the device does not know the request.
         """
         kind, request, value, index, length = struct.unpack("<BBHHH", setup)
         target = kind & 0x1F
         if kind & 0x60:
-            raise Stall  # class or vendor request
+            raise PipeStall  # class or vendor request
         if kind & DIRECTION_IN:
             return self._get(request, target, value, index)[:length]
         self._set(request, target, value, index)
@@ -272,7 +272,7 @@ class Device:
                 return b"\0\0"
         elif request == _GET_INTERFACE and target == _TO_INTERFACE and index < len(self.description.interfaces):
             return b"\0"
-        raise Stall
+        raise PipeStall
 
     def _set(self, request: int, target: int, value: int, index: int) -> None:
         if request == _SET_CONFIGURATION and target == _TO_DEVICE and value in (0, 1):
@@ -286,4 +286,4 @@ class Device:
             else:
                 self.halted.discard(index)
         else:
-            raise Stall
+            raise PipeStall

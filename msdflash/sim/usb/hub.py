@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from msdflash.sim.usb.device import DIRECTION_IN, HIGH_SPEED, Device, Overflow, Stall
+from msdflash.sim.usb.device import DIRECTION_IN, HIGH_SPEED, Device, PipeOverflow, PipeStall
 from msdflash.sim.usb.wire import HELLO_BYTES, Address, Op, Request, RequestStream, Role, Status, WireError, pack_reply, parse_hello
 
 _RECEIVE = 1 << 14
@@ -69,11 +69,16 @@ class Hub:
         address: where it listens; its token is asked of every client.
         device: what is plugged in.
         admin: carries out admin requests.
-        timed: answers come as late as USB and SWD would bring them; ``flash_time`` tells what the flash added since the last call.
+        timed: answers come as late as USB, SWD and what :meth:`add_time` tells would bring them.
     """
 
     def __init__(
-        self, server: socket.socket, address: Address, device: Device, admin: Admin, timed: bool = False, flash_time: Callable[[], float] = lambda: 0.0
+        self,
+        server: socket.socket,
+        address: Address,
+        device: Device,
+        admin: Admin,
+        timed: bool = False,
     ) -> None:
         self.device = device
         self.plugged = True
@@ -83,7 +88,7 @@ class Hub:
         self.on_vanish: Callable[[], None] = lambda: None
         self._admin = admin
         self._timed = timed
-        self._flash_time = flash_time
+        self._extra = 0.0
         self._ready_at = 0.0
         self._delayed: deque[tuple[float, bytes]] = deque()
         self._token = address.token
@@ -94,16 +99,18 @@ class Hub:
         self._connections: set[_Connection] = set()
         self._selector = selectors.DefaultSelector()
         self._selector.register(server, selectors.EVENT_READ, None)
-        self._wake: Callable[[], None] = lambda: None
 
     @property
     def in_use(self) -> bool:
         """Whether some host has claimed an interface."""
         return any(session.claims for session in self._sessions.values())
 
+    def add_time(self, seconds: float) -> None:
+        """The target was busy for so long; the next answer is as much later."""
+        self._extra += seconds
+
     def watch(self, sock: socket.socket, handler: Callable[[], None]) -> None:
         """Call ``handler`` when ``sock`` becomes readable."""
-        self._wake = handler
         self._selector.register(sock, selectors.EVENT_READ, handler)
 
     def step(self, until: float | None) -> bool:
@@ -139,7 +146,8 @@ class Hub:
         self.unplug_after = None
         for session in list(self._sessions.values()):
             for connection in list(session.connections):
-                self._reply(connection, Status.NO_DEVICE) if self._is_waiting(connection) else None
+                if self._is_waiting(connection):
+                    self._reply(connection, Status.NO_DEVICE)
                 self._drop(connection)
         self._delayed.clear()
         self.device.hanging = False
@@ -260,14 +268,14 @@ class Hub:
 
     def _control(self, connection: _Connection, session: _Session, request: Request) -> None:
         self.last_traffic = time.monotonic()
-        op, index = request.op, request.index
+        op, index = request.op, request.number
         status, payload = int(Status.OK), b""
         if op == Op.CONTROL:
             self.transfers["control"] += 1
             try:
                 payload = self.device.control(request.payload[:8])
                 status = len(payload)
-            except Stall:
+            except PipeStall:
                 status = Status.PIPE
             except ValueError:
                 status = Status.INVALID
@@ -331,7 +339,7 @@ class Hub:
             return False
         try:
             data = device.in_pipe.read(request.wanted)
-        except Overflow:
+        except PipeOverflow:
             self._reply(connection, Status.OVERFLOW)
             return True
         if data is None:
@@ -347,7 +355,8 @@ class Hub:
                 self.device.in_pipe.put(answer)
             return
         speed = self.device.description.speed == HIGH_SPEED
-        cost = _ROUND_TRIP[speed] + self.device.firmware.take_time() + self._flash_time()
+        cost = _ROUND_TRIP[speed] + self.device.firmware.take_time() + self._extra
+        self._extra = 0.0
         self._ready_at = max(time.monotonic(), self._ready_at) + cost
         self._delayed.extend((self._ready_at, answer) for answer in answers)
 

@@ -82,12 +82,11 @@ _WRITES = {0x08: 4, 0x0D: 1, 0x48: 2}
 def description(serial: str) -> Description:
     """The debug interface as an STLINK-V3 shows it: number 0, OUT 0x01, IN 0x81, trace 0x82."""
     endpoints = (Endpoint(0x01, _PACKET), Endpoint(0x81, _PACKET), Endpoint(0x82, _PACKET))
-    return Description(
-        VENDOR, PRODUCT, 0x0100, (0xEF, 2, 1), HIGH_SPEED, "STMicroelectronics", "STLINK-V3", serial, (Interface(0, 0xFF, 0xFF, 0xFF, "ST-Link Debug", endpoints),)
-    )
+    interface = Interface(0, 0xFF, 0xFF, 0xFF, "ST-Link Debug", endpoints)
+    return Description(VENDOR, PRODUCT, 0x0100, (0xEF, 2, 1), HIGH_SPEED, "STMicroelectronics", "STLINK-V3", serial, (interface,))
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A DAP access failed; carries the status word."""
 
     def __init__(self, status: int) -> None:
@@ -115,6 +114,12 @@ class StLink:
         self._wire.retries = _RETRIES
         self._board_id = board_id
         self._foreign = foreign
+        self._mode = _MODE_MASS
+        self._held = b""
+        self._writing: bytes | None = None
+        self._last_status, self._last_address = OK, 0
+        self._select: int | None = None
+        self._csw: dict[int, int] = {}
         self._top = {
             0xF1: self._version,
             0xF2: self._debug,
@@ -144,12 +149,6 @@ class StLink:
             0x62: self._speeds,
             0x63: lambda _: struct.pack("<HHI", OK, 0, 0),
         }
-        self._mode = _MODE_MASS
-        self._held = b""
-        self._writing: bytes | None = None
-        self._last_status, self._last_address = OK, 0
-        self._select: int | None = None
-        self._csw: dict[int, int] = {}
         self.reset()
 
     def message(self, data: bytes) -> tuple[bytes, ...]:
@@ -238,7 +237,7 @@ class StLink:
                 wire.wait(1e-3)
             else:
                 return _status(_DEBUG_POWER)
-        except _Refused as refused:
+        except _RefusedError as refused:
             return _status(refused.status)
         self._mode = _MODE_DEBUG
         return _status(OK)
@@ -246,7 +245,7 @@ class StLink:
     def _idcodes(self, _: bytes) -> bytes:
         try:
             value = self._dp(READ_DPIDR)
-        except _Refused as refused:
+        except _RefusedError as refused:
             return struct.pack("<HHII", refused.status, 0, 0, 0)
         return struct.pack("<HHII", OK, 0, value, 0)
 
@@ -270,7 +269,7 @@ class StLink:
                 value = self._dp(address & 0xC | READ)
             else:
                 value = self._read_ap(port, address)
-        except _Refused as refused:
+        except _RefusedError as refused:
             return struct.pack("<HHI", refused.status, 0, 0)
         return struct.pack("<HHI", OK, 0, value)
 
@@ -288,7 +287,7 @@ class StLink:
                 self._set_select(port << 24 | address & 0xF0)
                 self._ap(AP | address & 0xC, value)
                 self._ap(READ_RDBUFF)
-        except _Refused as refused:
+        except _RefusedError as refused:
             return _status(refused.status)
         return _status(OK)
 
@@ -297,7 +296,7 @@ class StLink:
             return _status(_BAD_AP)
         try:
             identity = self._read_ap(command[2], 0xFC)
-        except _Refused as refused:
+        except _RefusedError as refused:
             return _status(refused.status)
         return _status(OK if identity else _BAD_AP)
 
@@ -325,14 +324,17 @@ class StLink:
     def _dp(self, request: int, value: int = 0) -> int:
         ack, data = self._wire.transfer(request, value)
         if ack != Ack.OK:
-            raise _Refused(_DP_CODES.get(Ack(ack), _DP_ERROR))
+            raise _RefusedError(_DP_CODES.get(Ack(ack), _DP_ERROR))
         return data
 
     def _ap(self, request: int, value: int = 0) -> int:
         ack, data = self._wire.transfer(request, value)
-        if ack != Ack.OK:
-            raise _Refused(self._why(ack))
+        self._accept(ack)
         return data
+
+    def _accept(self, ack: int) -> None:
+        if ack != Ack.OK:
+            raise _RefusedError(self._why(ack))
 
     def _why(self, ack: int) -> int:
         """The status word of a failed AP access; a FAULT is looked into."""
@@ -381,9 +383,8 @@ class StLink:
                 ack, words = self._wire.read_block(_DRW | READ, count)
                 out += _from_lanes(words, at, size)
                 at += len(words) // 4 * size
-                if ack != Ack.OK:
-                    raise _Refused(self._why(ack))
-        except _Refused as refused:
+                self._accept(ack)
+        except _RefusedError as refused:
             self._last_status, self._last_address = refused.status, at
             self._csw.pop(command[8], None)
             return bytes(out.ljust(length, b"\0"))
@@ -407,11 +408,9 @@ class StLink:
                 ack, done = self._wire.write_block(_DRW, _to_lanes(data[start : start + count * size], at, size))
                 if ack == Ack.OK:
                     ack, _value = self._wire.transfer(READ_RDBUFF)
-                if ack != Ack.OK:
-                    at += max(0, done - 1) * size
-                    raise _Refused(self._why(ack))
-                at += count * size
-        except _Refused as refused:
+                at += (count if ack == Ack.OK else max(0, done - 1)) * size
+                self._accept(ack)
+        except _RefusedError as refused:
             self._last_status, self._last_address = refused.status, at
             self._csw.pop(command[8], None)
             return

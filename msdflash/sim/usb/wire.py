@@ -2,7 +2,7 @@
 
 Every connection starts with a hello that names its role; then the client asks and the board answers, one at a time:
 
-* request: ``length u32, operation u8, endpoint u8, index u16, timeout ms u32, wanted bytes u32``, then ``length`` bytes of payload;
+* request: ``length u32, operation u8, endpoint u8, number u16, timeout ms u32, wanted bytes u32``, then ``length`` bytes of payload;
 * reply: ``length u32, status i32``, then ``length`` bytes. A status below zero is a libusb error code, else a count.
 
 A handle on a device is one CONTROL connection (its loss ends the session) and one ENDPOINT connection for each endpoint in use, so
@@ -52,12 +52,12 @@ class Op(IntEnum):
     OUT = 1
     IN = 2
     CONTROL = 3  # payload: 8 setup bytes, then the data of an OUT request; the wanted bytes are the setup's wLength
-    CLAIM = 4  # index = interface
+    CLAIM = 4  # number = interface
     RELEASE = 5
     RESET = 6
     CHANGE = 7  # admin: payload = the change as text
     TALLIES = 8  # admin: the reply is JSON
-    FLASH = 9  # admin: index unused, timeout = offset, wanted = bytes
+    FLASH = 9  # admin: timeout = offset, wanted = bytes
     SHUTDOWN = 10
 
 
@@ -89,7 +89,7 @@ class Request(NamedTuple):
 
     op: int
     endpoint: int
-    index: int
+    number: int
     timeout_ms: int
     wanted: int
     payload: bytes
@@ -122,9 +122,9 @@ def parse_hello(data: bytes, token: bytes) -> Hello:
         raise WireError(f"unknown role {role}") from error
 
 
-def pack_request(op: int, endpoint: int, index: int, timeout_ms: int, wanted: int, payload: bytes) -> bytes:
+def pack_request(op: int, endpoint: int, number: int, timeout_ms: int, wanted: int, payload: bytes) -> bytes:
     """One request as bytes; the caller keeps ``payload`` within ``MAX_PAYLOAD``."""
-    return _REQUEST.pack(len(payload), op, endpoint, index, timeout_ms, wanted) + payload
+    return _REQUEST.pack(len(payload), op, endpoint, number, timeout_ms, wanted) + payload
 
 
 def pack_reply(status: int, payload: bytes = b"") -> bytes:
@@ -152,13 +152,13 @@ class RequestStream:
         start = 0
         total = len(data)
         while total - start >= REQUEST_BYTES:
-            length, op, endpoint, index, timeout_ms, wanted = _REQUEST.unpack_from(data, start)
+            length, op, endpoint, number, timeout_ms, wanted = _REQUEST.unpack_from(data, start)
             if length > MAX_PAYLOAD or wanted > MAX_PAYLOAD:
                 raise WireError(f"a request of {length} bytes for {wanted} bytes; the limit is {MAX_PAYLOAD}")
             body = start + REQUEST_BYTES
             if total - body < length:
                 break
-            found.append(Request(op, endpoint, index, timeout_ms, wanted, data[body : body + length]))
+            found.append(Request(op, endpoint, number, timeout_ms, wanted, data[body : body + length]))
             start = body + length
         self._held = data[start:]
         return found
@@ -267,11 +267,11 @@ class Caller:
             raise OSError(f"the board refused the connection ({status}): {payload.decode('utf-8', 'replace')}")
         self.session = status
 
-    def call(  # noqa: PLR0913  (the six fields of a request)
+    def call(
         self,
         op: int,
         endpoint: int = 0,
-        index: int = 0,
+        number: int = 0,
         timeout_ms: int = 0,
         wanted: int = 0,
         payload: bytes = b"",
@@ -282,7 +282,7 @@ class Caller:
         Args:
             op: an :class:`Op`; ``endpoint`` to ``payload`` as in :class:`Request`.
             endpoint: see ``op``.
-            index: see ``op``.
+            number: see ``op``.
             timeout_ms: see ``op``.
             wanted: see ``op``.
             payload: see ``op``.
@@ -295,7 +295,7 @@ class Caller:
         if patience != self._timeout:
             self._sock.settimeout(patience)
             self._timeout = patience
-        self._sock.sendall(_REQUEST.pack(len(payload), op, endpoint, index, timeout_ms, wanted) + payload)
+        self._sock.sendall(_REQUEST.pack(len(payload), op, endpoint, number, timeout_ms, wanted) + payload)
         return self._receive(wanted)
 
     def _receive(self, wanted: int) -> tuple[int, bytes]:
