@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from msdflash.drive.folder import KEPT, Folder, Opened
-from msdflash.drop.attic import Attic
+from msdflash.drive.folder import HIDDEN, KEPT, Folder, Opened
+from msdflash.drop.attic import LINK_NOTE, Attic
 from msdflash.drop.place import Place
-from msdflash.drop.record import Publication, new_id
+from msdflash.drop.record import Drop, Publication, new_id
 from msdflash.drop.sight import EntryKind, Sight, sight_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["DETAILS", "FAIL", "MBED", "Publication", "Publisher", "keep"]
+__all__ = ["DETAILS", "FAIL", "MBED", "Publication", "Publisher", "inside", "keep", "kept_at"]
 
 DETAILS = "DETAILS.TXT"
 MBED = "MBED.HTM"
@@ -49,6 +50,17 @@ def keep(opened: Opened, place: Place, entry: str, drop: str, name: str, attic: 
 def inside(opened: Opened, attic: Attic) -> Attic:
     """The "not flashed" store in the hidden sub-folder, with the same bounds."""
     return Attic(opened.hidden.path / KEPT, attic.count, attic.size, under=opened.hidden)
+
+
+def kept_at(folder: Folder, attic: Attic, drop: Drop) -> Path:
+    """Where a drop that is not flashed will be kept, for the report that is written before it is moved there."""
+    store = attic
+    if drop.spool is None:
+        with contextlib.suppress(OSError):
+            if os.lstat(folder.path).st_dev != os.lstat(attic.path.parent).st_dev:
+                store = Attic(folder.path / HIDDEN / KEPT)
+    path = store.place_for(drop.id, drop.name)
+    return path.with_name(path.name + LINK_NOTE) if drop.kind is EntryKind.SYMLINK else path
 
 
 class _Known(msgspec.Struct, frozen=True):

@@ -16,6 +16,9 @@ from msdflash.drop.place import Place, is_link, private_directory, same_mount
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+LINK_NOTE = ".link.txt"
+"""Ending of the note that stands for a link."""
+
 _DEPTH = 64
 
 
@@ -56,7 +59,7 @@ class Attic:
         with self._open() as here:
             target = self._free(here, f"{drop}-{stored(name)}")
             if is_link(place.lstat(entry)):
-                note = f"{target}.link.txt"
+                note = target + LINK_NOTE
                 with contextlib.suppress(FileExistsError):
                     here.create(note, f"This was a link to: {place.readlink(entry)!a}\n".encode("ascii"))
                 place.unlink(entry)
@@ -71,13 +74,6 @@ class Attic:
         while here.exists(candidate):
             candidate, number = f"{name}.{number}", number + 1
         return candidate
-
-    def holds(self, drop: str) -> bool:
-        """Whether something of this drop is kept."""
-        try:
-            return any(kept.name.startswith(drop) for kept in self.path.iterdir())
-        except OSError:
-            return False
 
     def trim(self, keep: Collection[str] = ()) -> list[str]:
         """Throw out the oldest until both bounds hold, except entries of the drops in ``keep``. Returns what was thrown out."""

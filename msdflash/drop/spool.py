@@ -112,6 +112,10 @@ class Spool:
         except OSError as error:
             raise SpoolError(error) from error
 
+    def opened(self) -> Place:
+        """The spool's directory, for moving a copy out of it. Raises OSError."""
+        return Place.open(self.path)
+
     def file(self, spool: str) -> Path:
         """Where a copy is."""
         return self.path / spool

@@ -1,0 +1,450 @@
+"""One board's lane: scan, settle, take, journal, flash, report, publish, clear. One thread, one drop at a time.
+
+The lane knows no worker and no report: it is given functions for both. Whatever it is about to do to the chip or tell the user is in the
+journal first, so that after a kill at any point every drop still gets exactly one final answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from msdflash.daemon.lane_data import Context, LaneConfig, LaneEvent, LaneStatus
+from msdflash.daemon.takes import Takes, refused_outcome
+from msdflash.drive.folder import Folder, FolderAbsentError, Opened
+from msdflash.drive.publish import Publisher, inside, kept_at
+from msdflash.drive.retire import Fate, fate, retire, sweep
+from msdflash.drop.attic import Attic
+from msdflash.drop.intake import Intake
+from msdflash.drop.journal import Entry, Journal
+from msdflash.drop.place import private_directory
+from msdflash.drop.record import Answer, Answered, Cleared, Counted, Drop, Publication, Shelved, Started
+from msdflash.drop.sight import EntryKind
+from msdflash.drop.spool import Spool
+from msdflash.drop.watch import Watch
+from msdflash.job.messages import Begin, Message, Touched
+from msdflash.job.order import FlashOrder
+from msdflash.job.outcome import Changed, Failure, Outcome
+from msdflash.job.readings import Reading
+from msdflash.job.steps import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["Answer", "Context", "Drop", "Lane", "LaneConfig", "LaneEvent", "LaneStatus", "Publication"]
+
+_log = logging.getLogger(__name__)
+_ORDER = list(Step)
+_MOST_STARTS = 2
+_LONGEST_HOLD = 10.0
+
+
+class Lane:
+    """One board's lane. :meth:`run` in a thread of its own; :meth:`stop`, :meth:`refresh`, :meth:`status` from any."""
+
+    def __init__(
+        self,
+        config: LaneConfig,
+        folder: Folder,
+        state: Path,
+        *,
+        run_job: Callable[[FlashOrder, Callable[[Message], None]], Outcome],
+        answer: Callable[[Outcome, Drop, Context], Answer],
+        resting: Callable[[int], Publication],
+        abort: Callable[[], None] | None = None,
+        notify: Callable[[LaneEvent], None] | None = None,
+        watch: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open the journal and the spool in ``state`` (private directory of this board). Raises OSError.
+
+        Args:
+            config: how it behaves.
+            folder: as adopted.
+            state: private directory of this board.
+            run_job: the engine; blocks, has its own deadlines, never raises for failures of the board.
+            answer: makes the report and what is published; must be pure.
+            resting: DETAILS.TXT and MBED.HTM for a remount count, when no job has just finished.
+            abort: asks the running job to end before it changes the chip.
+            notify: told of everything that happens; must not block.
+            watch: use a file system watch besides the scan.
+            clock: monotonic seconds.
+        """
+        self.config = config
+        self._folder = folder
+        self._run_job = run_job
+        self._make_answer = answer
+        self._resting = resting
+        self._abort = abort
+        self._notify = notify
+        self._clock = clock
+        self.wake = threading.Event()
+        self._stopping = threading.Event()
+        self._refresh = threading.Event()
+        private_directory(state)
+        self._spool = Spool(state / "spool")
+        self.journal = Journal(state / "journal.jsonl")
+        self.attic = Attic(state / "not-flashed", config.kept_count, config.kept_bytes)
+        self._intake = Intake(config.quiet, clock, fast=config.fast)
+        self._publisher = Publisher(folder, self.attic, clock, config.quiet.still)
+        self._takes = Takes(
+            self._spool,
+            self.journal,
+            self.attic,
+            self._intake,
+            self._publisher,
+            config,
+            clock,
+            notice=self._notice,
+            taken=lambda drop: self._tell("taken", drop),
+        )
+        self._watch = Watch(folder.path, self.wake) if watch else None
+        self._watch_after = 0.0
+        self._fresh = True
+        self._away = False
+        self._inherited = set(self.journal.open)
+        self._fail_until = float("-inf")
+        self._calm: Publication | None = None
+        self._busy: Drop | None = None
+        self._step: Step | None = None
+        self._touched = False
+        self._state, self._text, self._beat = "starting", "", clock()
+        for sentence in self.journal.told:
+            self._tell("trouble", text=sentence)
+        kept = {entry.drop.spool for entry in self.journal.open.values() if entry.drop.spool}
+        self._spool.sweep(kept)
+
+    # --- from other threads -------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End soon: a job that has not touched the flash is called off and done after the next start, another is finished first."""
+        self._stopping.set()
+        self.wake.set()
+        early = self._step is None or _ORDER.index(self._step) < _ORDER.index(Step.ERASE)
+        if self._busy is not None and self._abort is not None and early and not self._touched:
+            self._abort()
+
+    def refresh(self) -> None:
+        """The facts of DETAILS.TXT changed; publish them when no job runs."""
+        self._refresh.set()
+        self.wake.set()
+
+    def status(self) -> LaneStatus:
+        """What it is doing now."""
+        busy = self._busy
+        return LaneStatus(
+            self._state,
+            None if busy is None else busy.id,
+            self._step,
+            len(self.journal.open),
+            self.journal.remount,
+            self._watch is not None and self._watch.healthy(),
+            self._beat,
+            self._text,
+        )
+
+    def close(self) -> None:
+        """Release the watch and the journal, after :meth:`run` has ended."""
+        if self._watch is not None:
+            self._watch.stop()
+        self.journal.close()
+
+    # --- the loop -----------------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Work until :meth:`stop`. Never raises: what fails is told and tried again."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    delay = self.once()
+                except Exception as error:  # noqa: BLE001 - one bad pass must not end the daemon
+                    _log.exception("lane of %s", self._folder.serial)
+                    self._set("trouble", f"{type(error).__name__}: {error}")
+                    self._tell("trouble", text=self._text)
+                    delay = self.config.retry
+                if delay > 0:
+                    self.wake.wait(delay)
+                    # A storm of events must not turn into a storm of scans.
+                    self._stopping.wait(min(delay, self.config.fast / 2))
+                self.wake.clear()
+        finally:
+            self._set("stopped")
+            self.close()
+
+    def once(self) -> float:
+        """One pass. Returns seconds until the next is due. Raises OSError and whatever the given functions raise."""
+        self._beat = self._clock()
+        try:
+            with self._folder.opened() as opened:
+                self._arrive(opened)
+                self._publish_all(opened)
+                looked = self._takes.look(opened)
+                calm = self._rest(opened)
+        except FolderAbsentError as error:
+            self._leave(str(error))
+            return self.config.absent
+        worked = self._work()
+        if worked == 0:
+            return 0
+        delays = [delay for delay in (looked, calm, worked) if delay is not None]
+        self._set("settling" if looked is not None or worked is not None else "idle")
+        rest = self.config.slow if self._watched() else self.config.unwatched
+        return min([rest, *delays])
+
+    def _arrive(self, opened: Opened) -> None:
+        if self._away:
+            self._away = False
+            self._tell("back", text=str(self._folder.path))
+        if self._fresh:
+            sweep(opened, self.attic, set(self.journal.open))
+            if self.journal.last is not None:
+                self._publisher.adopt_extras(self.journal.last.publication.extras)
+            self._fresh = False
+            self._calm = None
+
+    def _leave(self, why: str) -> None:
+        if not self._away:
+            self._away = True
+            self._tell("absent", text=why)
+        self._set("absent", why)
+        self._fresh = True
+        self._intake.forget()
+        self._publisher.forget()
+
+    def _watched(self) -> bool:
+        if self._watch is None:
+            return False
+        if not self._watch.healthy() and self._clock() >= self._watch_after:
+            self._watch_after = self._clock() + 10 * self.config.retry
+            if self._watch.start():
+                self.wake.set()  # what came between scan and watch would go unseen until the next scan
+        return self._watch.healthy()
+
+    def _rest(self, opened: Opened) -> float | None:
+        if self._calm is None or self._refresh.is_set():
+            self._refresh.clear()
+            fresh = self._resting(self.journal.remount)
+            last = None if self.journal.last is None else self.journal.last.publication
+            first = self._calm is None
+            self._calm = fresh if last is None else msgspec.structs.replace(fresh, fail=last.fail, extras=last.extras)
+            if first:
+                self._publisher.rest(opened, self._calm)
+            self._publisher.refresh(opened, self._calm)
+        return self._publisher.rest(opened, self._calm)
+
+    # --- one drop -----------------------------------------------------------------------------------------------------------------
+
+    def _work(self) -> float | None:
+        """Do the oldest open drop that can be done. 0: something was done; seconds: wait; None: nothing to do."""
+        wait: float | None = None
+        for entry in list(self.journal.open.values()):
+            if self._stopping.is_set():
+                return wait
+            if entry.answered is not None:
+                return self.config.retry
+            done = self._work_on(entry)
+            if done == 0:
+                return 0
+            wait = done if wait is None else min(wait, done)
+            if entry.drop.id not in self._takes.regrown:
+                break  # in order, except past one whose copy is still growing
+        return wait
+
+    def _work_on(self, entry: Entry) -> float:
+        drop = entry.drop
+        if drop.cause is not None:
+            self._answer(entry, refused_outcome(drop))
+            return 0
+        changed = self._changed(drop)
+        if changed is Fate.GROWN and drop.retakes == 0:
+            self._takes.regrown.add(drop.id)
+            return self.config.fast
+        self._takes.regrown.discard(drop.id)
+        held = self._takes.held.pop(drop.id, None)
+        if held is not None:
+            self._answer(entry, held)
+            return 0
+        if drop.id in self._inherited and self._spool.sha256(drop.spool or "") != drop.sha256:
+            if changed is Fate.SAME and entry.starts == 0:  # taken anew from the folder, as if for the first time
+                self.journal.write(Cleared(drop.id))
+                return 0
+            self._answer(entry, _interrupted(drop, entry.starts, "the private copy was damaged while msdflash was not running"))
+            return 0
+        if entry.starts >= _MOST_STARTS:
+            self._answer(entry, _interrupted(drop, entry.starts, f"the job was cut off {entry.starts} times"))
+            return 0
+        early = self._fail_until - self._clock()
+        if early > 0:
+            return early
+        outcome = self._flash(entry)
+        if outcome is not None:
+            if self._changed(drop) is Fate.GROWN and drop.retakes == 0:
+                self._takes.held[drop.id] = outcome
+                self._takes.regrown.add(drop.id)
+            else:
+                self._answer(entry, outcome)
+        return 0
+
+    def _changed(self, drop: Drop) -> Fate:
+        try:
+            with self._folder.opened() as opened:
+                return fate(opened.root, drop, self._spool, self._takes.name_of(drop))[0]
+        except (FolderAbsentError, OSError):
+            return Fate.GONE
+
+    def _flash(self, entry: Entry) -> Outcome | None:
+        """Run the job. None: called off by a stop, to be done after the next start."""
+        drop = entry.drop
+        resumed = entry.starts > 0
+        self.journal.write(Started(drop.id))
+        with contextlib.suppress(FolderAbsentError), self._folder.opened() as opened:
+            self._publisher.begin(opened)
+        self._step, self._touched = None, False
+        self._busy = drop
+        self._set("flashing")
+        self._tell("started", drop)
+        order = FlashOrder(
+            job=drop.id,
+            connection=self.config.connection,
+            path=str(self._spool.file(drop.spool or "")),
+            name=drop.name,
+            sha256=drop.sha256,
+            base=self.config.base,
+            resumed=resumed,
+        )
+        try:
+            if self._stopping.is_set():
+                outcome = Outcome(drop.id, failure=Failure(Step.START, "cancelled", "stopped before the job began"))
+            else:
+                outcome = self._run_job(order, self._heard)
+        except Exception as error:  # noqa: BLE001 - each drop gets its answer, whatever the engine does
+            _log.exception("job %s", drop.id)
+            failure = Failure(self._step or Step.START, "unexpected", "the engine failed in an unforeseen way")
+            reading = Reading("engine.error", f"{type(error).__name__}: {error}")
+            outcome = Outcome(drop.id, failure=failure, readings=(reading,), changed=Changed(state="unknown"))
+        finally:
+            self._busy = None
+        failure_kind = None if outcome.failure is None else outcome.failure.kind
+        if self._stopping.is_set() and not self._touched and failure_kind in {"cancelled", "interrupted"}:
+            self.journal.write(Shelved(drop.id))
+            return None
+        return outcome
+
+    def _heard(self, message: Message) -> None:
+        self._beat = self._clock()
+        if isinstance(message, Begin):
+            self._step = message.step
+        elif isinstance(message, Touched) and (message.changed.erased or message.changed.programmed or message.changed.unlocked):
+            self._touched = True
+        self._tell("message", self._busy, message=message)
+
+    # --- the answer ---------------------------------------------------------------------------------------------------------------
+
+    def _context(self, *, attempts: int, kept: str | None, final: bool = True) -> Context:
+        """Circumstances of an answer that would be published next."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return Context(self.journal.remount + 1, attempts, str(self._folder.path), kept, final, now)
+
+    def _answer_to(self, outcome: Outcome, drop: Drop, context: Context) -> Answer:
+        """The answer; if making the report fails, one that says no more than that, rather than none."""
+        try:
+            return self._make_answer(outcome, drop, context)
+        except Exception as error:  # noqa: BLE001 - and whatever the report does
+            _log.exception("report of job %s", drop.id)
+            text = f"{type(error).__name__}: {error}"
+            resting = self._resting(context.remount)
+            fail = None if outcome.proved else b"error: An internal error has occurred\r\ntype: internal\r\n"
+            report: dict[str, Any] = {"job": drop.id, "proved": outcome.proved, "report_error": text}
+            return Answer(report, msgspec.structs.replace(resting, fail=fail), outcome.proved)
+
+    def _answer(self, entry: Entry, outcome: Outcome) -> None:
+        drop = entry.drop
+        kept = None if outcome.proved else str(kept_at(self._folder, self.attic, drop))
+        context = self._context(attempts=entry.starts, kept=kept)
+        answer = self._answer_to(outcome, drop, context)
+        self.journal.write(Answered(drop.id, context.remount, answer))
+        self._tell("answered", drop, answer=answer)
+
+    def _publish_all(self, opened: Opened) -> None:
+        """Publish and clear every answered drop. Raises OSError; then it is done again at the next pass."""
+        for entry in list(self.journal.open.values()):
+            if entry.answered is None:
+                continue
+            self._set("publishing")
+            drop, answered = entry.drop, entry.answered
+            gone = True
+
+            def take_away(drop: Drop = drop, ok: bool = answered.answer.ok) -> None:
+                nonlocal gone
+                gone = self._retire(opened, drop, flashed=ok)
+
+            if answered.remount < self.journal.remount:
+                take_away()  # a later answer already stands there; going back would tell readers something old
+            else:
+                self._publisher.publish(opened, answered.answer.publication, take_away)
+                self._takes.remove_empty_folders(opened)
+                self._calm = answered.answer.publication
+                if answered.answer.publication.fail is not None:
+                    self._fail_until = self._clock() + self.config.fail_hold
+            self._settle_spool(opened, drop, flashed=answered.answer.ok)
+            self.journal.write(Cleared(drop.id, left=not gone))
+            self._takes.cleared(drop)
+            self._inherited.discard(drop.id)
+            self._tell("cleared", drop, answer=answered.answer)
+
+    def _retire(self, opened: Opened, drop: Drop, *, flashed: bool) -> bool:
+        name = self._takes.name_of(drop)
+        if drop.kind is EntryKind.FILE and drop.cause is None:
+            self._takes.wait_for_hold(opened, name, self.config.hold, _LONGEST_HOLD)
+        return retire(opened, drop, self._spool, self.attic, flashed=flashed, name=name)
+
+    def _settle_spool(self, opened: Opened, drop: Drop, *, flashed: bool) -> None:
+        if flashed and drop.spool is not None:
+            self._spool.remove(drop.spool)
+        elif not flashed:
+            self._takes.keep_copy(drop)
+            for store in (self.attic, inside(opened, self.attic)):
+                store.trim(self.journal.open)
+
+    # --- small --------------------------------------------------------------------------------------------------------------------
+
+    def _set(self, state: str, text: str = "") -> None:
+        self._state, self._text = state, text
+
+    def _tell(
+        self, what: str, drop: Drop | None = None, *, message: Message | None = None, answer: Answer | None = None, text: str = ""
+    ) -> None:
+        if text:
+            _log.info("%s: %s", what, text)
+        if self._notify is not None:
+            try:
+                self._notify(LaneEvent(what, drop, message, answer, text))
+            except Exception:  # noqa: BLE001 - a listener is not the lane
+                _log.exception("listener of lane %s", self._folder.serial)
+
+    def _notice(self, opened: Opened, outcome: Outcome, drop: Drop) -> None:
+        """Publish something that is not the final answer: there is no room to take the file, it stays where it is. Raises OSError."""
+        context = self._context(attempts=0, kept=None, final=False)
+        answer = self._answer_to(outcome, drop, context)
+        self._publisher.publish(opened, answer.publication, lambda: None)
+        self.journal.remount = context.remount
+        with contextlib.suppress(OSError):
+            self.journal.write(Counted(context.remount, answer))
+        self._calm = answer.publication
+        self._tell("trouble", drop, answer=answer, text=outcome.failure.message if outcome.failure else "")
+
+
+def _interrupted(drop: Drop, starts: int, why: str) -> Outcome:
+    return Outcome(
+        drop.id,
+        failure=Failure(Step.START, "interrupted", f"{why}; it is not tried again by itself"),
+        readings=(Reading("engine.interrupted", starts, how="counted in the journal"),),
+        changed=Changed(connected=True, state="unknown"),
+    )
