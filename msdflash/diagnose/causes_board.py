@@ -94,7 +94,7 @@ BOARD_CAUSES: tuple[Cause, ...] = (
     ),
     cause(
         "held-in-reset",
-        "the chip is being held in reset",
+        "the chip {how}",
         "ERROR_RESET",
         "Let go of the RESET button and of anything clipped to the reset pin. Then drop the file again.",
         "Look at the reset switch: contacts of a four-pin switch that is mounted rotated by 90 degrees short nRESET to GND for good.",
@@ -103,6 +103,7 @@ BOARD_CAUSES: tuple[Cause, ...] = (
         ),
         "Unplug every other debugger, serial adapter and shield: an unpowered one can pull nRESET low.",
         Remedy("Measure the supply: a reset supervisor holds nRESET while its supply is too low.", _METER),
+        plain="the chip is being held in reset",
     ),
     cause(
         "reset-held-by-board",

@@ -206,9 +206,7 @@ def reset_held_by_board(e: Evidence) -> Finding | None:
     if not p.undriven:
         if not p.core_held:
             return found("reset-held-by-board", POSSIBLE, _blind_words(e, p))
-        return found(
-            "reset-held-by-board", LIKELY, "it explains every reading: the debug port works, the core never runs", _blind_words(e, p)
-        )
+        return found("reset-held-by-board", LIKELY, "it explains every reading: the debug port works, the core never runs")
     if p.line_low and p.proven:
         before = "this probe's read-back was high before, so the low level is real"
         return found("reset-held-by-board", LIKELY, _line_words(p), before)

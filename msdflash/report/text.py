@@ -1,0 +1,63 @@
+"""Plain ASCII text for a drive: foreign text escaped, lines of at most 80 columns, CRLF."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+from msdflash.diagnose.daplink import SENTENCES
+
+WIDTH = 79
+"""Longest line: 80 columns with Notepad's cursor behind the last."""
+
+CRLF = "\r\n"
+
+_SENTENCE = re.compile("|".join(re.escape(sentence) for sentence in SENTENCES), re.IGNORECASE)
+
+
+def plain(text: object, longest: int = 400) -> str:
+    """Foreign text as printable ASCII on one line: control and other characters as escapes, too long ones cut in the middle."""
+    raw = str(text)
+    if len(raw) > longest:
+        keep = max(longest - 3, 2)
+        raw = f"{raw[: keep - keep // 2]}...{raw[-(keep // 2) :]}"
+    ascii_text = raw.encode("ascii", "backslashreplace").decode("ascii")
+    return "".join(char if " " <= char <= "~" else f"\\x{ord(char):02x}" for char in ascii_text)
+
+
+def defuse(text: str) -> str:
+    """Text in which no DAPLink sentence stands: readers search for them and count. A hostile file name may hold one."""
+    while True:
+        broken = _SENTENCE.sub(_broken, text)
+        if broken == text:
+            return text
+        text = broken
+
+
+def _broken(match: re.Match[str]) -> str:
+    """The sentence with an underscore for its first blank."""
+    return match.group(0).replace(" ", "_", 1)
+
+
+def safe(text: object, longest: int = 400) -> str:
+    """Foreign text that may stand anywhere in a file on the drive."""
+    return defuse(plain(text, longest))
+
+
+def wrap(text: str, first: str = "", rest: str | None = None, width: int = WIDTH) -> list[str]:
+    """Lines of at most ``width`` columns; ``first`` and ``rest`` are the indents. Words longer than a line are cut."""
+    lines = textwrap.wrap(text, width, initial_indent=first, subsequent_indent=first if rest is None else rest, break_on_hyphens=False)
+    return [line.rstrip() for line in lines] or [first.rstrip()]
+
+
+def sentence(clause: str) -> str:
+    """A clause as a sentence: capital first, full stop last."""
+    clause = clause.strip()
+    if not clause:
+        return ""
+    return clause[0].upper() + clause[1:] + ("" if clause.endswith(".") else ".")
+
+
+def span(first: int, length: int) -> str:
+    """``0x08000000..0x08006BFF``."""
+    return f"0x{first:08X}..0x{first + max(length, 1) - 1:08X}"
