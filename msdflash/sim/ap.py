@@ -11,7 +11,7 @@ ROM_BASE = 0xE00FF003  # Cortex-M4 TRM: ROM table at 0xE00FF000, format and pres
 CSW_RESET = 0x03000040  # Prot bits and DeviceEn
 CSW_FIXED = 0x40  # DeviceEn; TrInProg (bit 7) is shown while stalled
 CSW_WRITABLE = 0x7F000037
-TAR_WRAP = 1024  # IHI 0031 C2.2.2: auto-increment is only sure within 1 KiB
+TAR_WRAP = 4096  # the AHB-AP of Cortex-M3/M4 steps within 4 KiB (Arm DDI 0337G 11.5); IHI 0031 C2.2.2 only promises 1 KiB
 SIZES = {0: 1, 1: 2, 2: 4}
 
 
