@@ -68,6 +68,7 @@ class Board:
         self.board = board
         self.probe_kind = probe_kind
         self.seed = seed
+        self._wanted, self._cut = True, False
         self.flash_time: Callable[[float], None] | None = None
         self.wires = Wires(clock)
         self.link = Link(self.wires)
@@ -96,7 +97,17 @@ class Board:
         self.soc.close()
 
     def set_power(self, on: bool) -> None:
-        """Switch the supply."""
+        """Switch the supply. While a fault cuts the rail it stays down and comes up when the fault goes."""
+        self._wanted = on
+        self._apply_power()
+
+    def cut_power(self, cut: bool) -> None:
+        """Interrupt the rail, or mend it."""
+        self._cut = cut
+        self._apply_power()
+
+    def _apply_power(self) -> None:
+        on = self._wanted and not self._cut
         if on == self.wires.powered:
             return
         self.wires.powered = on
@@ -125,7 +136,7 @@ class Board:
         """Everything that outlasts a loss of power, and whether there is power."""
         chip = self.soc.chip
         return msgspec.msgpack.encode(
-            State(1, self.board, chip.name, self.wires.powered, zlib.compress(bytes(chip.flash.data), 1), chip.nonvolatile())
+            State(1, self.board, chip.name, self._wanted, zlib.compress(bytes(chip.flash.data), 1), chip.nonvolatile())
         )
 
     def restore(self, state: bytes) -> None:

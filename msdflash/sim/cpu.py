@@ -100,6 +100,8 @@ class Cpu:
         self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self._uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
         self._handle = self._uc._uch  # noqa: SLF001 - raw callbacks: the binding's wrappers cost twice as much
+        self._word = ctypes.c_uint32()
+        self._word_at = ctypes.byref(self._word)
         self._keep: list[Any] = []
         self._maps: list[tuple[int, int]] = []
         self._breakpoints: list[tuple[int, int]] = []
@@ -186,8 +188,8 @@ class Cpu:
         self._hook(unicorn.UC_HOOK_MEM_WRITE, _STORE(on_store), begin, end - 1)
 
     def forbid(self, base: int, size: int, forbidden: bool) -> None:
-        """Make the processor's own accesses to a mapped memory fail, or allow them again."""
-        self._uc.mem_protect(base, size, unicorn.UC_PROT_NONE if forbidden else unicorn.UC_PROT_ALL)
+        """Make the processor's own reads of a mapped memory fail, or allow them again. Stores still reach their watchers."""
+        self._uc.mem_protect(base, size, unicorn.UC_PROT_WRITE if forbidden else unicorn.UC_PROT_ALL)
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Stop before the instructions at these addresses."""
@@ -222,13 +224,15 @@ class Cpu:
 
     def read(self, register: int) -> int:
         """A core register by its DCRSR number, 0 to 18."""
-        return int(self._uc.reg_read(CORE[register]))
+        uclib.uc_reg_read(self._handle, CORE[register], self._word_at)
+        return int(self._word.value)
 
     def write(self, register: int, value: int) -> None:
         """Set a core register by its DCRSR number, 0 to 18."""
         if register == PC:
             value |= 1
-        self._uc.reg_write(CORE[register], value)
+        self._word.value = value
+        uclib.uc_reg_write(self._handle, CORE[register], self._word_at)
 
     def read_special(self) -> int:
         """CONTROL, FAULTMASK, BASEPRI and PRIMASK, as DCRSR register 20 packs them."""
@@ -275,7 +279,7 @@ class Cpu:
     def _start(self, count: int) -> Stop:
         self._interrupt = self._fault_kind = -1
         self._hit_breakpoint = False
-        start = self._uc.reg_read(arm.UC_ARM_REG_PC)
+        start = self.read(PC)
         status = uclib.uc_emu_start(self._handle, ctypes.c_uint64(start | 1), _NOWHERE, ctypes.c_uint64(0), ctypes.c_size_t(count))
         if status == 0 and self._interrupt < 0 and not self._hit_breakpoint:
             if self._wants_replay or count == 1:
@@ -289,7 +293,7 @@ class Cpu:
     def _behind(self) -> int:
         """The halfword before the PC, or -1."""
         try:
-            return int.from_bytes(self._uc.mem_read((self._uc.reg_read(arm.UC_ARM_REG_PC) & ~1) - 2, 2), "little")
+            return int.from_bytes(self._uc.mem_read((self.read(PC) & ~1) - 2, 2), "little")
         except unicorn.UcError:
             return -1
 
@@ -300,7 +304,7 @@ class Cpu:
             return {2: Stop.SVC, 7: Stop.BKPT, 8: Stop.RETURN}.get(self._interrupt, Stop.UNDEFINED)
         if self._fault_kind >= 0:
             return Stop.FETCH if self._fault_kind in _FETCH else Stop.BUS
-        at = int(self._uc.reg_read(arm.UC_ARM_REG_PC))
+        at = self.read(PC)
         if self._behind() in _HINTS and self._last_hint != at:
             self._last_hint = at
             return Stop.COUNT

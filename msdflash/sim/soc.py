@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from msdflash.sim import ppb
-from msdflash.sim.ap import AhbAp
+from msdflash.sim.ap import AhbAp, Stall
 from msdflash.sim.bus import Bus, BusError, Memory
 from msdflash.sim.core import DBGKEY, GLANCE_CYCLES, LOOK_CYCLES, Core, State
 from msdflash.sim.cpu import Cpu
@@ -127,6 +127,7 @@ class Soc:
             self._release()
         elif not self._held:
             self._held = True
+            self.ap.stalled = False
             self.core.enter_reset()
             self.chip.system_reset("pin")
 
@@ -146,6 +147,7 @@ class Soc:
 
     def reset(self, cause: str) -> None:
         """A system reset that the chip itself makes; it pulls nRESET low for a moment."""
+        self.ap.stalled = False
         self.core.enter_reset()
         self.chip.system_reset(cause)
         held, self._held = self._held, True
@@ -191,7 +193,10 @@ class Soc:
             return None
         self.core.run(GLANCE_CYCLES)
         self.chip.debugger_access(address)
-        return self.bus.read_block(address, length)
+        try:
+            return self.bus.read_block(address, length)
+        except Stall:
+            return None
 
     def write_block(self, address: int, data: bytes) -> bool:
         """The same for writes."""

@@ -65,6 +65,7 @@ class L4Flash:
         self.dual_bank = dual_bank
         self.registers = Memory("flash registers", BASE, bytearray(0x1000), volatile=False)
         self.options = list(FACTORY)
+        self._loaded = list(FACTORY)
         self.stuck = False
         self.bad_cells: dict[int, int] = {}
         self.intruded = False
@@ -74,6 +75,7 @@ class L4Flash:
         self._values: dict[int, int] = {}
         self._raw: list[tuple[int, int, int, bytes]] = []
         self._seconds = 0.0
+        self._dirty = False
         self._soc: Soc | None = None
         self.reset()
 
@@ -111,19 +113,19 @@ class L4Flash:
         self._locked_out = self._option_locked_out = False
         self._latch = None
         self.busy_bank = None
-        for register, value in zip(OPTIONS, self.options, strict=True):
-            self._values[register] = value
-        self._refresh()
+        self._values.update(zip(OPTIONS, self._loaded, strict=True))
+        self.refresh()
 
     def load_options(self) -> None:
         """The option registers take the option bytes (after power-on and OBL_LAUNCH, 3.4.2)."""
+        self._loaded = list(self.options)
         self.reset()
         self._shut(self.level_one and self.intruded)
 
     @property
     def level_one(self) -> bool:
         """Read protection level 1: RDP is neither 0xAA nor 0xCC (3.5.1)."""
-        return self.options[0] & 0xFF not in (0xAA, 0xCC)
+        return self._loaded[0] & 0xFF not in (0xAA, 0xCC)
 
     def _shut(self, shut: bool) -> None:
         self.array.forbidden = shut
@@ -138,7 +140,7 @@ class L4Flash:
             if self.level_one:
                 self._shut(True)
 
-    def refresh_guard(self) -> None:
+    def _refresh_guard(self) -> None:
         """Note which pages need care: protected ones, or all where a defect is in the way."""
         everything = self.stuck or self.level_one or self.busy_bank is not None
         for page in range(len(self._guard)):
@@ -152,17 +154,18 @@ class L4Flash:
         in_bank, areas = page, (3, 4)
         if self.dual_bank and page >= len(self._guard) // 2:
             in_bank, areas = page - len(self._guard) // 2, (7, 8)
-        return any(self.options[n] & 0xFF <= in_bank <= self.options[n] >> 16 & 0xFF for n in areas)
+        return any(self._loaded[n] & 0xFF <= in_bank <= self._loaded[n] >> 16 & 0xFF for n in areas)
 
     # --- the processor's stores ---------------------------------------------------------------------------------------
 
     def quick(self, address: int, size: int, value: int) -> bool:
         """See :class:`msdflash.sim.cpu.StoreWatcher`."""
         if address & 0xFFFFF000 == BASE:
-            # Setting or clearing PG alone, unlocked: nothing else to do.
+            # Setting or clearing PG alone, unlocked: nothing else to do. OPTLOCK shows again when the slice ends.
             if address == BASE + CR and not value & ~1 and size == 4 and not self._values[CR] & LOCK and self._latch is None:
                 self._values[CR] = self._values[CR] & OPTLOCK | value
-                return True if self._values[CR] == value else False
+                self._dirty = True
+                return True
             return False
         offset = address & 0xFFFFF
         if size != 4 or self._values[CR] != PG | self._values[CR] & OPTLOCK:
@@ -331,11 +334,18 @@ class L4Flash:
         if value & STRT:
             self._erase(value)
         if value & OPTSTRT:
-            self.options = [self._values[register] for register in OPTIONS]
-            self._seconds += ERASE_SECONDS
+            self._program_options()
         if value & OBL_LAUNCH and self._soc is not None:
             self.load_options()
             self._soc.core.request_reset(system=True)
+
+    def _program_options(self) -> None:
+        self.options = [self._values[register] for register in OPTIONS]
+        self._seconds += ERASE_SECONDS
+        if self.level_one and self.options[0] & 0xFF == 0xAA:  # 3.5.1: going back to level 0 erases the array
+            self.array.data[:] = b"\xff" * self.array.size
+            self._seconds += MASS_ERASE_SECONDS
+            self._changed()
 
     def _erase(self, cr: int) -> None:
         if self._values[SR] & SEQUENCE_ERRORS:
@@ -380,17 +390,15 @@ class L4Flash:
         for register, value in self._values.items():
             page[register : register + 4] = value.to_bytes(4, "little")
 
-    def _refresh(self) -> None:
-        self.refresh_guard()
+    def refresh(self) -> None:
+        """Defects or protection changed: look again which pages need care, and show the registers."""
+        self._refresh_guard()
         self._publish()
 
-    def refresh(self) -> None:
-        """Options or defects were changed from outside."""
-        for register, value in zip(OPTIONS, self.options, strict=True):
-            self._values[register] = value
-        self._refresh()
-
     def _report_time(self) -> None:
+        if self._dirty:
+            self._dirty = False
+            self._publish()
         if self._seconds and self._soc is not None:
             self._soc.flash_seconds += self._seconds
             self._soc.flash_changed = True
