@@ -61,7 +61,7 @@ IMAGE_CAUSES: tuple[Cause, ...] = (
     ),
     cause(
         "image-unknown-format",
-        "the file is not firmware that can be flashed: it is {what}",
+        "the file is not firmware that can be flashed: it is {title}",
         "ERROR_FD_UNSUPPORTED_UPDATE",
         "Drop the .hex or .bin file that your build made.",
         Remedy("From an ELF file: `arm-none-eabi-objcopy -O ihex firmware.elf firmware.hex`.", "a minute"),
@@ -81,11 +81,18 @@ IMAGE_CAUSES: tuple[Cause, ...] = (
         "Check that this is the file that you meant to drop.",
     ),
     cause(
-        "image-changed",
-        "the file changed after it was taken",
+        "copy-altered",
+        "the file changed between two looks at it",
         "ERROR_ERROR_DURING_TRANSFER",
-        "Drop the file again.",
+        "Drop the file again, and let the copy finish.",
+        "Copy it with another program: some copy a file in pieces and out of order.",
         retryable=True,
+    ),
+    cause(
+        "image-uses-ram",
+        "the file has data for RAM, which cannot be flashed",
+        "ERROR_FD_INCOMPATIBLE_IMAGE",
+        Remedy("Correct the linker script: initialised data must be loaded from flash.", "a build"),
     ),
     cause(
         "half-download",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, TypeGuard
 
+from msdflash.chips.families import FAMILIES
+from msdflash.chips.model import Family
 from msdflash.job.outcome import Outcome
 from msdflash.job.readings import Reading
 
@@ -21,6 +23,9 @@ SILENT_IN_RESET = ("nrf51", "nrf52", "nrf53", "nrf91", "rp2040", "samd", "atsamd
 
 ANSWERED_ACKS = frozenset({"wait", "fault", "stlink-11", "stlink-16", "stlink-17", "stlink-20", "stlink-21", "stlink-24", "stlink-25"})
 """Words in ``swd.ack`` that are an answer of somebody: not silence."""
+
+
+FAMILY: dict[str, Family] = {family.id: family for family in FAMILIES}
 
 
 def is_register(value: Any) -> TypeGuard[int]:
@@ -178,6 +183,11 @@ class Evidence:
     def is_family(self, *prefixes: str) -> bool:
         """The best known name of the chip begins with one of these."""
         return bool(self.families) and self.families[0].startswith(prefixes)
+
+    @property
+    def family(self) -> Family | None:
+        """The family that the silicon itself named, out of the table; None where it did not."""
+        return FAMILY.get(self.text("chip.family"))
 
     @property
     def silent_in_reset(self) -> bool:

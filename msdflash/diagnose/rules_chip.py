@@ -14,25 +14,7 @@ S_LOCKUP = 1 << 19
 DEVICE_EN = 1 << 6
 """AP CSW.DeviceEn (Arm IHI 0031G C2.6.4): 0 = this access port is switched off."""
 
-RDP_BYTE = (
-    "stm32l4",
-    "stm32g4",
-    "stm32g0",
-    "stm32c0",
-    "stm32f2",
-    "stm32f4",
-    "stm32f7",
-    "stm32l0",
-    "stm32l1",
-    "stm32h7",
-    "stm32wb",
-    "stm32wl",
-)
-RDP_OPEN, RDP_FOREVER = 0xAA, 0xCC
-"""Families whose RDP is a byte with 0xAA = level 0 and 0xCC = level 2, anything else level 1 (RM0351 3.5.1, RM0090 3.7.3, RM0367
-3.4.1). Not F1, F0, F3 (flag bits), L5, U5 (0x55), H5 (PRODUCT_STATE)."""
-
-FLASH_KINDS = frozenset({"flash-read", "algo-init", "erase", "program", "verify", "timeout"})
+FLASH_KINDS = frozenset({"locked", "flash-read", "algo-timeout", "algo-fault", "algo-init", "erase", "program", "verify", "timeout"})
 
 GENUINE_DPIDR = {0x410: 0x1BA01477, 0x414: 0x1BA01477}
 """STM32F103 (RM0008 31.6.1, 31.8.1: DEV_ID 0x410 medium and 0x414 high density): Cortex-M3 r1p1, DPIDR 0x1BA01477. Copies: 0x2BA01477."""
@@ -105,6 +87,8 @@ def no_ap(e: Evidence) -> Finding | None:
 
 def debug_locked(e: Evidence) -> Finding | None:
     """The access port is there and switched off: the cheapest sign of a lock. It cannot say which lock."""
+    if e.kind == "locked" and not e.has("option.rdp"):
+        return found("debug-locked", LIKELY, e.failure.message if e.failure else "", dp_words(e))
     if e.kind not in {"no-ap", "transfer", "no-halt"}:
         return None
     csw = e.register("ap.csw")
@@ -116,22 +100,25 @@ def debug_locked(e: Evidence) -> Finding | None:
 
 
 def rdp(e: Evidence) -> Finding | None:
-    """STM32 read-out protection, read twice; confirmed by flash that faults when read."""
-    values = tuple(value & 0xFF for value in e.registers("option.rdp"))
-    if not values or not e.is_family(*RDP_BYTE):
+    """STM32 read-out protection, read twice; confirmed by flash that faults when read. What a value means, the family's table says."""
+    values = e.registers("option.rdp")
+    rule = e.family.rdp if e.family else None
+    if not values or rule is None:
         return None
     shown = " and ".join(f"0x{value:02X}" for value in values[:3])
+    levels = {dict(rule.levels).get(value, rule.otherwise) for value in values}
     if len(set(values)) > 1:
-        return found("rdp1", UNLIKELY, f"the protection byte read {shown}: two different values are no reading")
+        return found("rdp1", UNLIKELY, f"the protection field read {shown}: two different values are no reading")
+    level = levels.pop()
+    if level == "0":
+        return found("rdp1", RULED_OUT, f"the protection field read {shown}: open") if e.kind in FLASH_KINDS else None
+    read = f"the protection field read {shown}: level {level}"
+    if level == "2":
+        return found("rdp2", LIKELY if len(values) > 1 else POSSIBLE, read)
     fault = e.register("flash.read_fault")
-    if values[0] == RDP_OPEN:
-        return found("rdp1", RULED_OUT, f"the protection byte read {shown}: open") if e.kind in FLASH_KINDS else None
-    if values[0] == RDP_FOREVER:
-        return found("rdp2", LIKELY if len(values) > 1 else POSSIBLE, f"the protection byte read {shown}: level 2")
     confirmed = f"reading flash at {hex32(fault)} faulted" if fault is not None else ""
-    read = f"the protection byte read {shown} (open would be 0x{RDP_OPEN:02X})"
     if len(values) < 2:
-        return found("rdp1", LIKELY if confirmed else POSSIBLE, read + ", once", confirmed)
+        return found("rdp1", LIKELY if confirmed else POSSIBLE, read + ", read once", confirmed)
     return found("rdp1", CERTAIN if confirmed else LIKELY, read, confirmed)
 
 
@@ -143,7 +130,7 @@ def wrong_target(e: Evidence) -> Finding | None:
     name = str(expected.get("target") or (e.outcome.target.name if e.outcome.target else ""))[:40]
     if dev_id not in (None, 0, 0xFFF, 0xFFFFFFFF) and ids:
         should = " or ".join(f"0x{item:03X}" for item in ids[:4])
-        if dev_id in ids:
+        if dev_id in ids and _same_family(e):
             if e.kind in {"image", ""}:
                 return None
             return found("wrong-target", RULED_OUT, f"the chip's device id 0x{dev_id:03X} matches the target {name}")
@@ -153,6 +140,11 @@ def wrong_target(e: Evidence) -> Finding | None:
     if e.kind == "wrong-chip":
         return found("wrong-target", LIKELY, e.failure.message if e.failure else "", dp_words(e))
     return None
+
+
+def _same_family(e: Evidence) -> bool:
+    expected, seen = e.table("target.expected").get("family"), e.text("chip.family")
+    return not isinstance(expected, str) or not seen or expected == seen
 
 
 def clone_chip(e: Evidence) -> Finding | None:

@@ -10,11 +10,13 @@ from typing import Any
 
 from msdflash.diagnose.evidence import Evidence, is_register
 from msdflash.diagnose.finding import Finding
-from msdflash.diagnose.flash_status import PROTECTED, status_names
 from msdflash.diagnose.rules_reset import blocked
 from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, compared, count, engine_said, found, hex32
 
-FLASH_WORK = frozenset({"erase", "program", "verify", "timeout"})
+FLASH_WORK = frozenset({"erase", "program", "verify", "timeout", "algo-timeout"})
+PROTECTED = frozenset({"WRPERR", "WRPRTERR", "FPVIOL", "LOCKE"})
+"""Flags of flash controllers that say "this address is write-protected" (STM32, Kinetis, SAM D)."""
+
 M0_PARTS = frozenset({0xC20, 0xC60, 0xC21})
 """CPUID.PARTNO of ARMv6-M cores: Cortex-M0 C20, M0+ C60, M1 C21 (Arm DDI 0419E B3.2.3)."""
 
@@ -87,9 +89,9 @@ def _ipsr(e: Evidence) -> int | None:
 
 def algo_reset(e: Evidence) -> Finding | None:
     """Debug enable or the traps were lost in a call: only a reset does that."""
-    if e.flag("algo.reset_seen") is not True:
+    if e.flag("algo.reset_seen") is not True and e.kind != "reset-under-algorithm":
         return None
-    return found("algo-reset", CERTAIN, "debug enable or trap bits were lost during the call", _call_words(e))
+    return found("algo-reset", CERTAIN, "the core reported a reset during an algorithm call", _call_words(e))
 
 
 def algo_wrong_architecture(e: Evidence) -> Finding | None:
@@ -108,12 +110,18 @@ def algo_wrong_architecture(e: Evidence) -> Finding | None:
 def algo_faulted(e: Evidence) -> Finding | None:
     """An exception ended the call."""
     ipsr = _ipsr(e)
-    if ipsr is None:
+    if ipsr is None and e.kind != "algo-fault":
         return None
     fault = e.table("core.fault")
     registers = ", ".join(f"{name.upper()} {hex32(fault[name])}" for name in ("pc", "cfsr", "hfsr", "bfar") if is_register(fault.get(name)))
     return found(
-        "algo-faulted", CERTAIN, _call_words(e), f"exception number {ipsr}", registers, function=_call(e).get("function"), ipsr=ipsr
+        "algo-faulted",
+        CERTAIN,
+        _call_words(e),
+        f"exception number {ipsr}" if ipsr else "it did not stop where it should",
+        registers,
+        function=_call(e).get("function"),
+        ipsr=ipsr,
     )
 
 
@@ -127,7 +135,7 @@ def algo_init(e: Evidence) -> Finding | None:
 def flash_busy(e: Evidence) -> Finding | None:
     """The controller's busy flag outlives the call's deadline."""
     busy = e.flag("flash.busy")
-    if busy is not True:
+    if busy is not True or e.kind not in FLASH_WORK | {"algo-init"}:
         return None
     seconds, function = count(_call(e).get("timeout_s")), _call(e).get("function")
     return found(
@@ -147,7 +155,12 @@ def algo_timeout(e: Evidence) -> Finding | None:
     """A call that did not come back."""
     call = _call(e)
     seconds = count(call.get("timeout_s"))
-    if not seconds or call.get("r0") is not None or e.kind not in {"timeout", "erase", "program", "algo-init"} or _ipsr(e) is not None:
+    if (
+        not seconds
+        or call.get("r0") is not None
+        or e.kind not in {"timeout", "algo-timeout", "erase", "program", "algo-init"}
+        or _ipsr(e) is not None
+    ):
         return None
     return found(
         "algo-timeout", CERTAIN, f"{_call_words(e)} did not finish within {seconds} s", function=call.get("function"), seconds=seconds
@@ -156,7 +169,7 @@ def algo_timeout(e: Evidence) -> Finding | None:
 
 def _status(e: Evidence) -> tuple[str, ...]:
     value = e.register("flash.sr")
-    return status_names(e.families[0], value) if value is not None and e.families else ()
+    return e.family.flash_sr[0].names(value) if value is not None and e.family and e.family.flash_sr else ()
 
 
 def _status_words(e: Evidence) -> str:

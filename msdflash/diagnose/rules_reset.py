@@ -23,6 +23,9 @@ S_RESET_ST = 1 << 25
 SLOW_RISE_MS = 10.0
 """A line with 100 nF and 10 kilohm is high after about 2 ms; more than 10 ms means a big capacitor or a supervisor."""
 
+WATCHED_MS = 1100.0
+"""A core that left reset later than this was not seen to leave it at all: the worker watches for 1.2 s."""
+
 LOOP_PERIOD_MS = 50.0
 """Samples stand at most 25 ms apart: a core in reset at every one of them, because it loops, is caught within two periods."""
 
@@ -78,7 +81,8 @@ class ResetPicture(msgspec.Struct, frozen=True):
         if self.rise_ms is None:
             return False
         if self.released:
-            return self.released[-1] == 1 and self.rise_ms > SLOW_RISE_MS
+            rose = self.released[-1] == 1 or self.rise_ms < WATCHED_MS
+            return self.released[0] == 0 and rose and self.rise_ms > SLOW_RISE_MS
         return self.left and self.rise_ms > LOOP_PERIOD_MS
 
 
