@@ -114,10 +114,11 @@ class Bench:
         for fault in spec.faults:
             self._set_fault(fault)
 
-    def run(self, wake: socket.socket) -> None:
-        """Serve until told to stop; bytes on ``wake`` tell it to."""
+    def run(self, wake: socket.socket, ready: Callable[[], None]) -> None:
+        """Serve until told to stop; bytes on ``wake`` tell it to. ``ready`` is called when the board is on the bus."""
         self._hub.watch(wake, self.stop)
         self._announce()
+        ready()
         try:
             last = next_slice = time.monotonic()
             while self._running:
@@ -308,8 +309,18 @@ def _await_end_of_input(done: Callable[[], None]) -> None:
     done()
 
 
-def serve(spec: BoardSpec, bus: Path, owned: bool) -> int:
-    """Serve a board until it is told to stop; the exit status."""
+def serve(spec: BoardSpec, bus: Path, owned: bool, ready: Callable[[], None] = lambda: None) -> int:
+    """Serve a board until it is told to stop.
+
+    Args:
+        spec: which board.
+        bus: the bus folder, there already.
+        owned: end also when standard input closes.
+        ready: called when the board is on the bus.
+
+    Returns:
+        The exit status: 0, or ``ALREADY_SERVED``, or 2 for a fault that the board does not know.
+    """
     from msdflash.sim.board import Board
 
     lock = filelock.FileLock(bus / f"{spec.serial}.lock")
@@ -333,7 +344,7 @@ def serve(spec: BoardSpec, bus: Path, owned: bool) -> int:
             # A thread, because a select on Windows takes no pipe; it only waits for the owner's end of the pipe to close.
             threading.Thread(target=_await_end_of_input, args=(end,), daemon=True).start()
         board: SimulatedBoard = Board(spec.board, spec.probe, zlib.crc32(spec.serial.encode()))
-        Bench(spec, bus, board).run(wake)
+        Bench(spec, bus, board).run(wake, ready)
     except SpecError as error:
         sys.stderr.write(f"{error}\n")
         return _WRONG_USE
