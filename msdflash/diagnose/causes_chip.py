@@ -95,11 +95,10 @@ CHIP_CAUSES: tuple[Cause, ...] = (
     # --- RAM --------------------------------------------------------------------------------------------------------------
     cause(
         "ram-unclocked",
-        "no word of the chip's RAM can be written at {address}",
+        "the chip's RAM refuses every access",
         "ERROR_ALGO_DL",
         _NAME_TARGET,
         _UNDER_RESET,
-        plain="no word of the chip's RAM can be written",
     ),
     cause(
         "ram-smaller",
@@ -110,11 +109,12 @@ CHIP_CAUSES: tuple[Cause, ...] = (
     ),
     cause(
         "ram-lost",
-        "RAM was right when written and wrong shortly after, at {address}",
+        "writes to the chip's RAM are lost: not one of {words} words arrived",
         "ERROR_ALGO_DL",
+        _NAME_TARGET,
         _UNDER_RESET,
         _CYCLE,
-        plain="RAM was right when written and wrong shortly after",
+        plain="writes to the chip's RAM are lost",
         retryable=True,
     ),
     cause(

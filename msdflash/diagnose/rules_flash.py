@@ -17,6 +17,18 @@ FLASH_WORK = frozenset({"erase", "program", "verify", "timeout", "algo-timeout"}
 PROTECTED = frozenset({"WRPERR", "WRPRTERR", "FPVIOL", "LOCKE"})
 """Flags of flash controllers that say "this address is write-protected" (STM32, Kinetis, SAM D)."""
 
+RAM_PATTERNS = {
+    "fault": "ram-unclocked",
+    "lost": "ram-lost",
+    "all": "ram-lost",
+    "above": "ram-smaller",
+    "alias": "ram-smaller",
+    "stuck": "ram-bad",
+    "cell": "ram-bad",
+    "bits": "ram-bad",
+}
+"""Pattern of the RAM test -> cause."""
+
 M0_PARTS = frozenset({0xC20, 0xC60, 0xC21})
 """CPUID.PARTNO of ARMv6-M cores: Cortex-M0 C20, M0+ C60, M1 C21 (Arm DDI 0419E B3.2.3)."""
 
@@ -28,22 +40,23 @@ def ram_test(e: Evidence) -> Finding | None:
     """The RAM test failed; its pattern names the cause."""
     cell = e.table("ram.test")
     if cell.get("ok") is not False:
+        if e.kind == "transfer" and e.step == "load" and e.acks[-1:] == ("fault",):
+            return found("ram-unclocked", POSSIBLE, "an access to the algorithm's RAM was answered with FAULT", engine_said(e))
         if cell.get("ok") is True and e.kind in {"algo-readback", "algo-init"}:
             return found("ram-bad", RULED_OUT, f"the RAM test passed on {cell.get('words', 'all')} words")
         return None
     slots: dict[str, Any] = {"address": hex32(cell.get("address")), "wrote": hex32(cell.get("wrote")), "read": hex32(cell.get("read"))}
     reason, pattern = f"RAM test: {compared(cell)}", str(cell.get("kind", ""))
     whole = is_register(cell.get("bad")) and cell.get("bad") == cell.get("words")
-    cause = {"all": "ram-unclocked", "fault": "ram-unclocked", "above": "ram-smaller", "alias": "ram-smaller", "lost": "ram-lost"}.get(
-        pattern, "ram-unclocked" if whole else "ram-bad"
-    )
+    cause = RAM_PATTERNS.get(pattern, "ram-lost" if whole else "ram-bad")
+    slots["words"] = count(cell.get("words"))
     because = blocked(e)
     if because:
         return found(cause, UNLIKELY, because + ": RAM of most chips does not answer then", reason, **slots)
     errors = e.table("swd.errors").get("errors")
     if cause == "ram-bad" and is_register(errors) and errors:
         return found(cause, POSSIBLE, reason, "the SWD link made errors, too", **slots)
-    return found(cause, CERTAIN if cause in {"ram-bad", "ram-lost"} else LIKELY, reason, pattern and f"pattern: {pattern}", **slots)
+    return found(cause, LIKELY if cause == "ram-smaller" else CERTAIN, reason, pattern and f"pattern: {pattern}", **slots)
 
 
 def algo_download(e: Evidence) -> Finding | None:
@@ -155,12 +168,7 @@ def algo_timeout(e: Evidence) -> Finding | None:
     """A call that did not come back."""
     call = _call(e)
     seconds = count(call.get("timeout_s"))
-    if (
-        not seconds
-        or call.get("r0") is not None
-        or e.kind not in {"timeout", "algo-timeout", "erase", "program", "algo-init"}
-        or _ipsr(e) is not None
-    ):
+    if not seconds or call.get("r0") is not None or e.kind not in FLASH_WORK | {"algo-init"} or _ipsr(e) is not None:
         return None
     return found(
         "algo-timeout", CERTAIN, f"{_call_words(e)} did not finish within {seconds} s", function=call.get("function"), seconds=seconds

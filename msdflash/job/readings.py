@@ -102,7 +102,7 @@ READINGS: dict[str, ReadingKind] = {
     "ram.test": _kind(
         "dict",
         "address-in-data then inverse over the algorithm's RAM: {ok, address, wrote, read, bad, words, kind}; "
-        "kind: all, above, alias, bits, lost (right at first, wrong later), fault or mixed",
+        "kind: lost (nothing arrived), alias, above, stuck (one bit), cell, fault or mixed",
         Effect.WRITE,
     ),
     "algo.readback": _kind("dict", "algorithm read back after loading: {ok, address, wrote, read, bad, words}", Effect.WRITE),
