@@ -28,12 +28,14 @@ class BoardIdentity(msgspec.Struct, frozen=True):
         name: for people: what the user called it, else what the probe calls the board, else the probe's product.
         folder: name of its drive folder: safe in every file system, unique here.
         target: pyOCD target, if it is known without asking the chip.
+        board_id: four hex digits by which tools know this kind of board, if the probe tells them.
     """
 
     serial: str
     name: str
     folder: str
     target: str | None = None
+    board_id: str | None = None
 
 
 def board_name(probe: ListedProbe, options: BoardOptions) -> str:
@@ -51,14 +53,14 @@ def folder_name(name: str) -> str:
 
 
 def identify(
-    wanted: Iterable[tuple[str, str, str | None]],
+    wanted: Iterable[tuple[str, str, str | None, str | None]],
     owner_of: Callable[[str], str | None],
     taken: Iterable[BoardIdentity] = (),
 ) -> tuple[BoardIdentity, ...]:
     """Give each board its folder, the same one as last time.
 
     Args:
-        wanted: ``(serial, name, target)`` of each board, in a fixed order.
+        wanted: ``(serial, name, target, board id)`` of each board, in a fixed order.
         owner_of: serial that the marker in an existing folder of this name holds: an empty text for a folder without a
             marker (it is not ours to use), None where there is no folder.
         taken: boards that already have theirs.
@@ -68,7 +70,7 @@ def identify(
     """
     used = {board.folder for board in taken}
     found: list[BoardIdentity] = []
-    for serial, name, target in wanted:
+    for serial, name, target, board_id in wanted:
         short = folder_name(name)
         tail = re.sub(r"[^A-Z0-9]", "", serial.upper())
         candidates = [short, f"{short[: _LONGEST - _TAIL - 1]}_{tail[-_TAIL:]}", f"{short[: _LONGEST - 25]}_{tail[-24:]}"]
@@ -77,5 +79,5 @@ def identify(
         free = [folder for folder in candidates if folder not in used and owner_of(folder) is None]
         folder = (own + free + [f"{candidates[-1]}_{number}" for number in range(2, 100) if f"{candidates[-1]}_{number}" not in used])[0]
         used.add(folder)
-        found.append(BoardIdentity(serial, name, folder, target))
+        found.append(BoardIdentity(serial, name, folder, target, board_id))
     return tuple(found)

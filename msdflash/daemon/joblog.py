@@ -60,7 +60,7 @@ class JobLog:
             "engine:",
             *(line[:_LONGEST_LINE] for line in outcome.log),
         ]
-        path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', outcome.job)[:80]}.log"
+        path = log_path(folder, outcome.job)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
@@ -72,6 +72,11 @@ class JobLog:
             for old in sorted(folder.glob("*.log"))[:-MOST_FILES]:
                 old.unlink()
         return path
+
+
+def log_path(folder: Path, job: str) -> Path:
+    """Where a job's log is kept if it fails."""
+    return folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', job)[:80]}.log"
 
 
 def _value(value: object) -> str:

@@ -29,11 +29,13 @@ class Known(msgspec.Struct, frozen=True):
             high does a low level mean anything.
         name: what its board was called.
         target: its board's pyOCD target.
+        board_id: its board's four hex digits.
     """
 
     pin_proven: bool = False
     name: str | None = None
     target: str | None = None
+    board_id: str | None = None
 
 
 class Memory:
@@ -58,9 +60,9 @@ class Memory:
                 self._change(serial, pin_proven=True)
                 return
 
-    def remember(self, serial: str, name: str, target: str | None) -> None:
-        """Keep a board's name, for a start at which its probe is not plugged in."""
-        self._change(serial, name=name, target=target)
+    def remember(self, serial: str, name: str, target: str | None, board_id: str | None) -> None:
+        """Keep a board's identity, for a start at which its probe is not plugged in."""
+        self._change(serial, name=name, target=target, board_id=board_id)
 
     def _change(self, serial: str, **fields: object) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,9 +54,16 @@ def find_paths(environ: Mapping[str, str] | None = None) -> Paths:
     return Paths(
         state=platformdirs.user_state_path(_APP, appauthor=False),
         logs=platformdirs.user_log_path(_APP, appauthor=False),
-        runtime=platformdirs.user_runtime_path(_APP, appauthor=False),
+        runtime=_runtime(),
         drives=Path.home() / _APP,
     )
+
+
+def _runtime() -> Path:
+    with warnings.catch_warnings():
+        # Without a login session there is no runtime folder; the fallback below the temporary one is as good, and checked.
+        warnings.simplefilter("ignore", UserWarning)
+        return platformdirs.user_runtime_path(_APP, appauthor=False)
 
 
 def make_private(folder: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+from pathlib import Path
 
 _LINUX_DEVICES = "/sys/bus/usb/devices"
 
@@ -40,6 +40,6 @@ class UsbHint:
 
     def _look(self) -> frozenset[str] | None:
         try:
-            return frozenset(os.listdir(self._folder))
+            return frozenset(entry.name for entry in Path(self._folder).iterdir())
         except OSError:
             return None

@@ -1,0 +1,53 @@
+"""``msdflash diagnose``: look at a board and say what is wrong with it; flash is never written."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from msdflash.cli.options import add_connection, add_json, add_probe, board_options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from msdflash.cli.session import Session
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "diagnose",
+        help="measure a board and say what is wrong with it",
+        description="Measure a board without changing it, and say what is wrong. Flash is never written.",
+        allow_abbrev=False,
+    )
+    add_probe(parser)
+    add_connection(parser)
+    parser.add_argument("--reset", action="store_true", help="measure more: halts and resets the target")
+    add_json(parser)
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Diagnose; exit status 0 healthy, 1 not, 130 interrupted."""
+    from msdflash.cli.bench import simulated
+    from msdflash.cli.session import open_session
+
+    with simulated([options.sim] if options.sim else []) as boards, open_session() as session:
+        return _diagnose(options, session, session.choose(options, boards))
+
+
+def _diagnose(options: argparse.Namespace, session: Session, probe: str) -> int:
+    from msdflash.cli.progress import open_progress
+    from msdflash.cli.result import conclude, connection, new_job
+    from msdflash.job.order import DiagnoseOrder
+    from msdflash.report.record import Context
+
+    with session.hold(probe, "msdflash diagnose"):
+        order = DiagnoseOrder(job=new_job(), connection=connection(session, probe, board_options(options)), reset=options.reset)
+        began = time.monotonic()
+        with open_progress(quiet=options.json) as progress:
+            outcome = session.engine.run(order, progress.hear, session.cancel)
+        session.memory.learn(probe, outcome)
+    context = Context(time="", diagnosis=True, duration=time.monotonic() - began)
+    return conclude(session, outcome, context, as_json=options.json)

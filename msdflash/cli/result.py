@@ -1,0 +1,69 @@
+"""From an outcome to what the user reads, and to the exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+import msdflash
+from msdflash.cli.output import complain, say
+from msdflash.cli.session import chip_state
+from msdflash.diagnose.rules import diagnose
+from msdflash.drop.record import new_id
+from msdflash.job.order import Connection
+from msdflash.report import terminal
+from msdflash.report.record import Context, Report, exit_status, make_report, to_json
+
+if TYPE_CHECKING:
+    from msdflash.cli.session import Session
+    from msdflash.daemon.config import BoardOptions
+    from msdflash.job.outcome import Outcome
+
+INTERRUPTED = 130
+
+
+def new_job() -> str:
+    """A job id, unique on this machine."""
+    return new_id()
+
+
+def connection(session: Session, probe: str, options: BoardOptions) -> Connection:
+    """How to reach a board, with what earlier jobs learned of its probe."""
+    return Connection(
+        probe=probe,
+        target=options.target,
+        pack=options.pack,
+        frequency=options.frequency,
+        connect=options.connect,
+        pin_proven=session.memory.get(probe).pin_proven,
+    )
+
+
+def conclude(session: Session, outcome: Outcome, context: Context, *, as_json: bool) -> int:
+    """Print the report; return the exit status."""
+    now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    board = outcome.probe.board or "" if outcome.probe else ""
+    context = msgspec.structs.replace(context, time=now, version=msdflash.__version__, board=board)
+    report = make_report(outcome, diagnose(outcome), context)
+    if as_json:
+        say(to_json(report, indent=2))
+    else:
+        show(report)
+    if session.cancel.is_set() and not report.good:
+        complain(f"interrupted. {chip_state(outcome.changed)}")
+        return INTERRUPTED
+    return exit_status(report)
+
+
+def show(report: Report) -> None:
+    """The report as text, coloured where standard output can show it and ``NO_COLOR`` does not forbid it."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        say("\n".join(terminal.lines(report)))
+        return
+    from rich.console import Console
+
+    Console().print(terminal.rich_text(report), end="")

@@ -1,0 +1,131 @@
+"""What the one-shot commands share: choosing a probe without guessing, holding it, and Ctrl-C that leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from msdflash.daemon.locks import hold_probe
+from msdflash.daemon.memory import Memory
+from msdflash.daemon.paths import find_paths
+from msdflash.engine.pool import Pool
+from msdflash.engine.runner import Engine
+from msdflash.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from msdflash.daemon.locks import Hold
+    from msdflash.daemon.paths import Paths
+    from msdflash.job.outcome import Changed, ListedProbe, Outcome
+    from msdflash.sim.client import RunningBoard
+
+NO_PROBE = ""
+"""Stands for "the probe" when none is connected: the worker then measures why."""
+
+
+class Session:
+    """One command's engine.
+
+    Attributes:
+        paths: this installation's folders, made.
+        engine: runs orders.
+        memory: what earlier jobs learned about probes.
+        cancel: set by the first Ctrl-C.
+    """
+
+    def __init__(self, paths: Paths, engine: Engine, pool: Pool) -> None:
+        self.paths = paths
+        self.engine = engine
+        self.memory = Memory(paths.state / "probes.json")
+        self.cancel = threading.Event()
+        self._pool = pool
+
+    def choose(self, options: argparse.Namespace, boards: Sequence[RunningBoard]) -> str:
+        """Unique id of the probe to use, :data:`NO_PROBE` if there is none.
+
+        Raises:
+            UsageError: several are connected and none was named; the message lists them.
+        """
+        if boards:
+            return boards[0].serial
+        if options.probe is not None:
+            return str(options.probe)
+        # The list takes one worker, the job another: let both import at once.
+        self._pool.keep(1)
+        self._pool.refill()
+        probes = [probe for probe in self.engine.list_probes(self.cancel) if probe.unique_id]
+        self._pool.keep(0)
+        if len(probes) > 1:
+            rows = "\n".join(f"  --probe {probe.unique_id}   {describe(probe)}" for probe in probes)
+            raise UsageError(f"{len(probes)} probes are connected; name one of them:\n{rows}")
+        return probes[0].unique_id if probes else NO_PROBE
+
+    def hold(self, probe: str, program: str) -> Hold:
+        """Hold the probe. Raises :class:`~msdflash.errors.HeldError`."""
+        return hold_probe(self.paths.runtime, probe, program)
+
+
+@contextlib.contextmanager
+def open_session() -> Iterator[Session]:
+    """An engine for one command, with Ctrl-C caught: the first asks the job to end, the second ends it."""
+    paths = find_paths().make()
+    pool = Pool()
+    engine = Engine(pool)
+    session = Session(paths, engine, pool)
+    try:
+        with interruptible(session.cancel):
+            yield session
+    finally:
+        engine.close()
+
+
+@contextlib.contextmanager
+def interruptible(cancel: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM set ``cancel``; a second one raises KeyboardInterrupt. Only in the main thread; elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: Any) -> None:
+        if cancel.is_set():
+            raise KeyboardInterrupt
+        cancel.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def describe(probe: ListedProbe) -> str:
+    """A probe in a few words: product, board, target, and what is wrong with it."""
+    words = [" ".join(word for word in (probe.vendor, probe.product) if word)]
+    if probe.board and probe.board not in words[0]:
+        words.append(probe.board)
+    if probe.target:
+        words.append(probe.target)
+    if probe.problem:
+        words.append(f"problem: {probe.problem}")
+    return ", ".join(word for word in words if word)
+
+
+def was_cancelled(outcome: Outcome) -> bool:
+    """The job ended because the user wanted it to."""
+    return outcome.failure is not None and outcome.failure.kind == "cancelled"
+
+
+def chip_state(changed: Changed) -> str:
+    """What a cut-off job has left on the chip, in one sentence."""
+    if changed.programmed:
+        return f"Flash is partly written: {changed.programmed} of {changed.total} bytes. Flash it again before using the board."
+    if changed.erased:
+        return f"Flash is partly erased ({changed.erased} bytes) and holds no whole program. Flash it again before using the board."
+    if changed.reset or changed.halted:
+        return "Nothing was erased or written. The chip was halted: reset it or unplug it to let its program run."
+    return "Nothing was erased or written."

@@ -1,0 +1,282 @@
+"""The composition root of ``msdflash run``: one engine, one lane a board, and everything that they are given."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from msdflash.daemon.answer import Reporter, told
+from msdflash.daemon.boards import BoardIdentity, board_name, identify
+from msdflash.daemon.config import BoardOptions, Config
+from msdflash.daemon.joblog import JobLog
+from msdflash.daemon.keeper import Keeper
+from msdflash.daemon.lane import Answer, Context, Drop, Lane, LaneConfig, LaneEvent
+from msdflash.daemon.locks import Hold, hold_folder, hold_probe
+from msdflash.daemon.memory import Memory
+from msdflash.daemon.owner import owner_of
+from msdflash.daemon.usbhint import UsbHint
+from msdflash.drive.folder import adopt
+from msdflash.errors import HeldError, MsdflashError, UsageError, WorkerError
+from msdflash.job.order import Connection, FlashOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from msdflash.daemon.paths import Paths
+    from msdflash.engine.runner import Engine
+    from msdflash.job.messages import Message
+    from msdflash.job.outcome import ListedProbe, Outcome
+
+log = logging.getLogger(__name__)
+
+PROGRAM = "msdflash run"
+LOOK = 2.0
+"""Seconds between looks for new probes."""
+END = 60.0
+"""Seconds that lanes get to end; a job that is programming is finished within them."""
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which boards, and what the command line says about all of them.
+
+    Attributes:
+        serials: exactly these, or none for every probe that is or will be connected.
+        options: go before the configuration file's.
+        config: the configuration file.
+        drives: folder that holds the boards' folders.
+    """
+
+    drives: Path
+    serials: tuple[str, ...] = ()
+    options: BoardOptions = BoardOptions()
+    config: Config = Config()
+
+
+class _Board:
+    """One board being served."""
+
+    def __init__(self, identity: BoardIdentity, folder: Path, holds: list[Hold]) -> None:
+        self.identity = identity
+        self.folder = folder
+        self.holds = holds
+        self.cancel = threading.Event()
+        self.keeper: Keeper | None = None
+        self.logs: dict[str, JobLog] = {}
+        self.outcomes: dict[str, Outcome] = {}
+
+    def release(self) -> None:
+        for hold in self.holds:
+            hold.release()
+
+
+class Daemon:
+    """Serves boards until it is closed. Made, started and closed in one thread; lanes have their own.
+
+    Attributes:
+        boards: who is served, by serial.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        engine: Engine,
+        selection: Selection,
+        notify: Callable[[BoardIdentity, LaneEvent], None] | None = None,
+    ) -> None:
+        """Prepare. ``notify`` hears everything that happens in any lane, in that lane's thread; it must not block."""
+        self._paths = paths
+        self._engine = engine
+        self._selection = selection
+        self._notify = notify
+        self._memory = Memory(paths.state / "probes.json")
+        self._hint = UsbHint()
+        self.boards: dict[str, BoardIdentity] = {}
+        self._served: dict[str, _Board] = {}
+
+    def start(self) -> None:
+        """Find the boards, make their folders, start their lanes.
+
+        Raises:
+            UsageError: a folder cannot be used.
+            HeldError: a named board, or every board, is held by another process.
+        """
+        try:
+            probes = self._list()
+        except WorkerError as error:
+            if not self._selection.serials:
+                raise
+            log.warning("%s", error)
+            probes = ()
+        try:
+            self._serve(probes, first=True)
+        except MsdflashError:
+            self.close()
+            raise
+        if not self._served:
+            log.info("no probe is connected; waiting for one")
+
+    def wait(self, stop: threading.Event) -> None:
+        """Serve until ``stop`` is set; take in probes that come, unless the boards were named."""
+        if self._selection.serials:
+            stop.wait()
+            return
+        while not stop.wait(LOOK):
+            if not self._hint.changed():
+                continue
+            try:
+                self._serve(self._list(), first=False)
+            except MsdflashError as error:
+                log.warning("%s", error)
+
+    def close(self) -> bool:
+        """End all lanes and let go of everything. False if a lane did not end in time. May be called again."""
+        keepers = [board.keeper for board in self._served.values() if board.keeper is not None]
+        for keeper in keepers:
+            keeper.stop()
+        late = [keeper.name for keeper in keepers if not keeper.join(END)]
+        for board in self._served.values():
+            board.release()
+        self._served.clear()
+        for name in late:
+            log.error("the lane of %s has not ended", name)
+        return not late
+
+    def folder(self, serial: str) -> Path:
+        """The drive folder of a board that is served."""
+        return self._served[serial].folder
+
+    # --- boards ---------------------------------------------------------------------------------------------------------------
+
+    def _list(self) -> tuple[ListedProbe, ...]:
+        return tuple(probe for probe in self._engine.list_probes() if probe.unique_id)
+
+    def _serve(self, probes: Sequence[ListedProbe], *, first: bool) -> None:
+        found = {probe.unique_id: probe for probe in probes}
+        serials = [serial for serial in (self._selection.serials or sorted(found)) if serial not in self._served]
+        wanted = [(serial, *self._name(serial, found.get(serial))) for serial in serials]
+        drives = self._selection.drives
+        identities = identify(wanted, lambda folder: owner_of(drives / folder), tuple(self.boards.values()))
+        held: list[HeldError] = []
+        for identity in identities:
+            try:
+                self._add(identity)
+            except HeldError as error:
+                if self._selection.serials:
+                    raise
+                held.append(error)
+                log.warning("%s", error)
+        if first and held and not self._served:
+            raise held[0]
+
+    def _name(self, serial: str, probe: ListedProbe | None) -> tuple[str, str | None, str | None]:
+        options = self._options(serial)
+        if probe is not None:
+            name = board_name(probe, options)
+            self._memory.remember(serial, name, probe.target, probe.board_id)
+            return name, probe.target, probe.board_id
+        known = self._memory.get(serial)
+        return options.name or known.name or serial, known.target, known.board_id
+
+    def _options(self, serial: str) -> BoardOptions:
+        return self._selection.options.over(self._selection.config.board(serial))
+
+    def _add(self, identity: BoardIdentity) -> None:
+        path = self._selection.drives / identity.folder
+        holds: list[Hold] = []
+        try:
+            holds.append(hold_probe(self._paths.runtime, identity.serial, PROGRAM))
+            holds.append(hold_folder(self._paths.runtime, path, PROGRAM))
+            board = _Board(identity, path, holds)
+            lane = self._lane(board)
+        except (MsdflashError, OSError) as error:
+            for hold in holds:
+                hold.release()
+            if isinstance(error, OSError):
+                raise UsageError(f"the board {identity.name} cannot be served: {error}") from error
+            raise
+        self._served[identity.serial] = board
+        self.boards[identity.serial] = identity
+        board.keeper = Keeper(identity.folder, lambda: self._lane(board), lane)
+        board.keeper.start()
+        log.info("%s (probe %s): drop firmware on %s", identity.name, identity.serial, path)
+
+    def _lane(self, board: _Board) -> Lane:
+        serial = board.identity.serial
+        options = self._options(serial)
+        state = self._paths.state / "boards" / state_name(serial)
+        folder = adopt(board.folder, serial, state)
+        reporter = Reporter(board.identity, self._paths.logs)
+        connection = Connection(
+            probe=serial,
+            target=options.target,
+            pack=options.pack,
+            frequency=options.frequency,
+            connect=options.connect,
+        )
+
+        def answer(outcome: Outcome, drop: Drop, context: Context) -> Answer:
+            board.outcomes[drop.id] = outcome
+            return reporter.answer(outcome, drop, context)
+
+        lane = Lane(
+            LaneConfig(connection=connection, base=options.base),
+            folder,
+            state,
+            run_job=lambda order, heard: self._run_job(board, order, heard),
+            answer=answer,
+            resting=reporter.resting,
+            abort=board.cancel.set,
+            notify=lambda event: self._heard(board, event),
+        )
+        reporter.recall(lane.journal.last)
+        return lane
+
+    # --- jobs -----------------------------------------------------------------------------------------------------------------
+
+    def _run_job(self, board: _Board, order: FlashOrder, heard: Callable[[Message], None]) -> Outcome:
+        serial = board.identity.serial
+        proven = self._memory.get(serial).pin_proven
+        connection = msgspec.structs.replace(order.connection, pin_proven=proven)
+        outcome = self._engine.run(msgspec.structs.replace(order, connection=connection), heard, board.cancel)
+        self._memory.learn(serial, outcome)
+        return outcome
+
+    def _heard(self, board: _Board, event: LaneEvent) -> None:
+        name = board.identity.folder
+        if event.drop is not None:
+            job = event.drop.id
+            if event.what == "started":
+                board.logs[job] = JobLog()
+            elif event.what == "message" and event.message is not None and job in board.logs:
+                board.logs[job].hear(event.message)
+            elif event.what == "answered" and event.answer is not None:
+                self._answered(board, event)
+        if event.what in ("absent", "back", "trouble"):
+            log.warning("%s: %s: %s", name, event.what, event.text)
+        if self._notify is not None:
+            self._notify(board.identity, event)
+
+    def _answered(self, board: _Board, event: LaneEvent) -> None:
+        drop, answer = event.drop, event.answer
+        if drop is None or answer is None:
+            return
+        outcome = board.outcomes.pop(drop.id, None)
+        job_log = board.logs.pop(drop.id, None)
+        line = told(answer)
+        if not answer.ok and outcome is not None:
+            kept = (job_log or JobLog()).save(self._paths.logs, drop.name, outcome)
+            line += f" (log {kept})" if kept else ""
+            if outcome.broken is not None:
+                log.error("%s: %s", board.identity.folder, outcome.broken)
+        log.info("%s: %s: %s", board.identity.folder, drop.name, line)
+
+
+def state_name(serial: str) -> str:
+    """Name of the private folder of a board: readable where the serial is plain, unique in any case."""
+    plain = "".join(c for c in serial if c.isascii() and c.isalnum())[-24:]
+    return f"{plain}-{hashlib.sha256(serial.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
