@@ -167,7 +167,7 @@ F1 = Family(
             0x418,
             "STM32F105/F107",
             ("f105", "f107"),
-            (Builtin(256, "stm32f103rc", SAME_CONTROLLER),),
+            (Builtin(512, "stm32f103rc", SAME_CONTROLLER),),
             ((0x2000_0000, 64 * KIB),),
             (64, 256),
         ),

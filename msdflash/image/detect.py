@@ -1,7 +1,7 @@
 """What a dropped file is, by its content; the name is only a hint.
 
 Sources of the magics: each format's own specification; UF2 (github.com/microsoft/uf2), MCUboot (``image.h``, IMAGE_MAGIC), DfuSe
-(ST UM0391), DAPLink build keys (``daplink.h``), universal hex (tech.microbit.org), AppleDouble (RFC 1740).
+(ST UM0391), DAPLink build keys (``daplink.h``), AppleDouble (RFC 1740).
 """
 
 from __future__ import annotations
@@ -84,8 +84,6 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
 )
 """Pattern at the first character of text that is not white space, and kind. The first match wins."""
 
-UNIVERSAL = Kind("universal-hex", "a micro:bit universal hex (several programs in one file)",
-                 advice="Save it for one board version, or drop that version's own hex.")  # fmt: skip
 TEXT = Kind("text", "a text file")
 ZEROS = Kind("zeros", "a file of zero bytes only", "image-empty", "The copy was not finished: copy it again.")
 BLANK = Kind("blank", "a file of 0xFF bytes only (erased flash)", "image-empty")
@@ -93,7 +91,6 @@ EMPTY = Kind("empty", "an empty file", "image-empty", "Copy it again.")
 DFU = Kind("dfu", "a DFU file", advice="Remove its suffix (dfu-suffix -D) or drop the .bin.")
 
 _RECORD = re.compile(rb":[0-9A-Fa-f]{8}")
-_UNIVERSAL = re.compile(rb":[0-9A-Fa-f]{6}0[A-Ea-e]")
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n\f"
 _NOT_TEXT = bytes(code for code in range(0x20) if code not in b"\t\r\n\f\x1a\x1b") + b"\x7f"
 
@@ -110,7 +107,7 @@ def detect(data: bytes, name: str = "") -> Kind:
     head = data[:HEAD]
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if _RECORD.match(start):
-        return UNIVERSAL if _universal(head) else IHEX
+        return IHEX
     for offset, magic, kind in _MAGICS:
         if head.startswith(magic, offset):
             return kind
@@ -123,11 +120,6 @@ def detect(data: bytes, name: str = "") -> Kind:
     if _is_text(head):
         return next((kind for pattern, kind in _TEXTS if pattern.match(start)), TEXT)
     return BIN
-
-
-def _universal(head: bytes) -> bool:
-    """Block records (0A-0E) near the start: micro:bit puts the first one right after the first address record."""
-    return any(_UNIVERSAL.match(line) for line in head.splitlines()[:4])
 
 
 def _damaged_hex(head: bytes, name: str) -> bool:

@@ -1,6 +1,7 @@
 """Intel hex: records to pieces of memory.
 
-Source: Intel, "Hexadecimal Object File Format Specification", revision A, 1988. Line layout is taken as files in the field have it:
+Sources: Intel, "Hexadecimal Object File Format Specification", revision A, 1988; micro:bit universal hex (record types 0A to
+0E): tech.microbit.org. Line layout is taken as files in the field have it:
 CR, LF or CRLF, none at the end, blank lines, trailing blanks. Everything else that departs from the specification is refused with its
 line, since a wrong guess would be flashed.
 
@@ -141,7 +142,7 @@ def _explain(data: bytes, match: re.Match[bytes], last_good: int) -> ImageError:
         if data[at] not in _HEX:
             return _bad_character(data, number, at - match.start() + 1, at, "only hex digits may follow ':'", last_good)
     digits = end - first - 1
-    wanted = 2 * (int(data[first + 1 : first + 3], 16) + 5) if digits >= 2 else 10  # noqa: PLR2004
+    wanted = 2 * (int(data[first + 1 : first + 3], 16) + 5) if digits >= 2 else 10
     if digits < wanted and match.end() == len(data):
         return _truncated(data, last_good)
     if digits != wanted:
@@ -170,7 +171,8 @@ def _wrong_type(kind: int, size: int, number: int) -> ImageError:
     if kind in _BLOCK_TYPES:
         return ImageError(
             "image-unknown-format",
-            f"line {number} has record type 0x{kind:02X}: this is a micro:bit universal hex (several programs in one file)",
+            f"line {number} has record type 0x{kind:02X}: this is a micro:bit universal hex (several programs in one file). "
+            "Save it for one board version, or drop that version's own hex",
             kind="universal-hex",
             line=number,
         )

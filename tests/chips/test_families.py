@@ -1,0 +1,300 @@
+"""The chip tables: consistent with themselves, with pyOCD's builtins and with how its algorithms behave."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from msdflash.chips.families import (
+    FAMILIES,
+    builtin_for,
+    candidates,
+    device,
+    devices_of_target,
+    family_of_target,
+    identify,
+    target_for,
+)
+from msdflash.chips.model import Family
+from msdflash.image.checks import _HEADERS
+from msdflash.image.transforms import TRANSFORMS
+
+BY_ID = {family.id: family for family in FAMILIES}
+L4, F1, F4, L0, H7 = (BY_ID[name] for name in ("stm32l4", "stm32f1", "stm32f4", "stm32l0", "stm32h7"))
+ALL = [(family, known, item) for family in FAMILIES for known in family.devices for item in known.builtins]
+
+
+@pytest.fixture(scope="module")
+def builtins() -> dict[str, type]:
+    from pyocd.target.builtin import BUILTIN_TARGETS
+
+    return dict(BUILTIN_TARGETS)
+
+
+def test_ids_are_unique() -> None:
+    assert len(BY_ID) == len(FAMILIES)
+    for family in FAMILIES:
+        ids = [known.dev_id for known in family.devices]
+        assert len(set(ids)) == len(ids), family.id
+
+
+def test_every_target_is_a_builtin(builtins: dict[str, type]) -> None:
+    names = {item.target for _, _, item in ALL} | {name for family in FAMILIES for name in family.targets}
+    assert names <= set(builtins)
+
+
+@pytest.mark.parametrize(("family", "item"), [(family, item) for family, _, item in ALL], ids=lambda value: getattr(value, "target", ""))
+def test_flash_base_and_size_agree_with_the_builtin(family: Family, item: object, builtins: dict[str, type]) -> None:
+    target, kib = item.target, item.kib  # type: ignore[attr-defined]
+    regions = builtins[target].MEMORY_MAP.regions  # type: ignore[attr-defined]
+    boot = next(region for region in regions if region.is_boot_memory)
+    assert boot.start == family.flash_base
+    near = (region for region in regions if region.is_flash and 0 <= region.start - family.flash_base < 0x100_0000)
+    length = sum(region.length for region in near if region.name != "EEPROM")
+    if target == "stm32h7b0xx":  # pyOCD's map of this part is larger than any H7B0
+        assert length >= kib * 1024
+    else:
+        assert length == kib * 1024
+
+
+@pytest.mark.parametrize(("family", "known", "item"), ALL, ids=lambda value: getattr(value, "target", ""))
+def test_the_algorithm_fits_into_the_smallest_part(family: Family, known: object, item: object, builtins: dict[str, type]) -> None:
+    """Code, stack and page buffers of the builtin lie in the RAM that the die has."""
+    flash = next(r for r in builtins[item.target].MEMORY_MAP.regions if r.is_flash)  # type: ignore[attr-defined]
+    algorithm = flash._algo or flash.attributes.get("algo")
+    if algorithm is None:
+        pytest.skip("this builtin makes its algorithm at run time")
+    page = max(region.page_size for region in builtins[item.target].MEMORY_MAP.regions if region.is_flash)  # type: ignore[attr-defined]
+    page = min(page, 0x1000)
+    spans = [(algorithm["load_address"], 4 * len(algorithm["instructions"])), (algorithm["begin_stack"] - 4, 4)]
+    spans += [(buffer, page) for buffer in algorithm["page_buffers"]]
+    for start, length in spans:
+        assert any(first <= start and start + length <= first + size for first, size in known.ram), (hex(start), length)  # type: ignore[attr-defined]
+
+
+def test_header_kinds_and_transforms_exist() -> None:
+    for family in FAMILIES:
+        assert family.boot in _HEADERS
+        assert set(family.transforms) <= set(TRANSFORMS)
+
+
+# --- identity --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_l476_is_found_by_its_registers() -> None:
+    found = candidates(0x2BA01477, 0x24770011, 0x410FC241, 0x020)
+    assert found[0] is L4
+    assert all(0xC24 in family.cores for family in found)
+    family, known = identify(found, 0xE0042000, 0x10076415) or (None, None)
+    assert family is L4
+    assert known is not None
+    assert known.part == "STM32L47x/L48x"
+    assert target_for(L4, 0x415, 1024) == "stm32l475xg"
+
+
+def test_identity_refutes() -> None:
+    assert L4 not in candidates(0x0BC11477, None, None)
+    assert L4 not in candidates(None, 0x04770031, None)
+    assert L4 not in candidates(None, None, 0x410CC601)
+    assert L4 not in candidates(None, None, None, 0x244)
+    assert L4 in candidates(None, None, None, 0x43B)
+    assert candidates(None, None, None) == FAMILIES
+    assert candidates(0xDEADBEEF, None, None) == ()
+
+
+def test_unknown_ids_are_not_guessed() -> None:
+    assert identify(FAMILIES, 0xE0042000, 0x10000FFF) is None
+    assert identify((L4,), 0x40015800, 0x415) is None
+    assert device(L4, 0x999) is None
+    assert target_for(L4, 0x999, 1024) is None
+
+
+def test_nrf51_rows_answer_to_any_hardware_id() -> None:
+    nrf51 = BY_ID["nrf51"]
+    known = device(nrf51, 0x7A)
+    assert known is not None
+    assert known.part == "nRF51x22"
+
+
+@pytest.mark.parametrize(
+    ("family", "dev_id", "kib", "target"),
+    [
+        (L4, 0x415, 256, "stm32l475xc"),
+        (L4, 0x415, 512, "stm32l475xe"),
+        (L4, 0x435, 128, "stm32l432kc"),
+        (L4, 0x435, 256, "stm32l432kc"),
+        (L4, 0x461, 1024, "stm32l475xg"),
+        (L4, 0x462, 512, "stm32l475xe"),
+        (L4, 0x464, 128, "stm32l432kc"),
+        (L4, 0x470, 2048, None),  # other page size
+        (F1, 0x414, 256, "stm32f103rc"),
+        (F1, 0x410, 128, None),  # 1 KiB pages
+        (F1, 0x430, 1024, None),  # second controller
+        (F4, 0x413, 1024, "stm32f412xg"),
+        (F4, 0x419, 2048, "stm32f429xi"),
+        (F4, 0x463, 1536, None),
+        (L0, 0x425, 32, "stm32l031x6"),
+        (L0, 0x417, 64, None),
+        (H7, 0x450, 2048, "stm32h743xx"),
+        (H7, 0x450, 1024, None),  # a hole in the middle
+        (H7, 0x450, 128, "stm32h750xx"),
+        (L4, 0x415, 0xFFFF, None),
+        (L4, 0x415, 0, None),
+        (L4, 0x415, None, None),
+        (L4, 0x415, 2048, None),
+    ],
+)
+def test_targets(family: Family, dev_id: int, kib: int | None, target: str | None) -> None:
+    assert target_for(family, dev_id, kib) == target
+
+
+@pytest.mark.parametrize(
+    ("target", "family"),
+    [
+        ("stm32l475xg", "stm32l4"),
+        ("STM32L476RGTx", "stm32l4"),
+        ("stm32f439xi", "stm32f4"),
+        ("stm32l031x6", "stm32l0"),
+        ("stm32h743zitx", "stm32h7"),
+        ("nrf52840", "nrf52"),
+        ("k64f", "kinetis-k6x"),
+        ("lpc1768", "lpc17xx"),
+        ("rp2040_core0", "rp2040"),
+        ("lpc55s28", "lpc55xx"),
+        ("stm32wb55rgvx", "stm32wb"),
+        ("max32660", None),
+        ("cortex_m", None),
+    ],
+)
+def test_family_of_target(target: str, family: str | None) -> None:
+    found = family_of_target(target)
+    assert (found.id if found else None) == family
+
+
+def test_what_a_target_stands_for() -> None:
+    assert [known.dev_id for known in devices_of_target("stm32l475xg")] == [0x415]
+    assert [known.dev_id for known in devices_of_target("stm32l496zgtx")] == [0x461]
+    assert [known.dev_id for known in devices_of_target("stm32f439xi")] == [0x419]
+    assert devices_of_target("cortex_m") == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from([known for family in FAMILIES for known in family.devices]), st.integers(0, 0xFFFF))
+def test_a_builtin_is_never_too_small(known: object, kib: int) -> None:
+    found = builtin_for(known, kib)  # type: ignore[arg-type]
+    assert found is None or found.kib >= kib
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("family", "word", "level"),
+    [
+        ("stm32l4", 0xFFEFF8AA, "0"), ("stm32l4", 0xFFEFF8CC, "2"), ("stm32l4", 0xFFEFF8BB, "1"), ("stm32l4", 0, "1"),
+        ("stm32f4", 0x0FFFAAED, "0"), ("stm32f4", 0x0FFFCCED, "2"), ("stm32f4", 0x0FFF00ED, "1"),
+        ("stm32f1", 0x03FFFFFC, "0"), ("stm32f1", 0x03FFFFFE, "1"),
+        ("stm32f0", 0x00FFFFF0, "0"), ("stm32f0", 0x00FFFFF2, "1"), ("stm32f0", 0x00FFFFF6, "2"),
+        ("stm32h7", 0x1BC6AAD0, "0"), ("stm32u5", 0x1FEFF855, "0.5 or 1"),
+    ],
+)  # fmt: skip
+def test_read_protection(family: str, word: int, level: str) -> None:
+    rule = BY_ID[family].rdp
+    assert rule is not None
+    assert rule.level(word) == level
+
+
+FLASH = (0x0800_0000, 0x100000)
+
+
+@pytest.mark.parametrize(
+    ("words", "ranges"),
+    [
+        ((0x0000_00FF, 0x0000_00FF, 0x0000_00FF, 0x0000_00FF), ()),  # the erased state: start 255, end 0
+        ((0x0003_0001, 0x0000_00FF, 0x0000_00FF, 0x0000_00FF), ((0x0800_0800, 0x0800_1FFF),)),
+        ((0x0003_0001, 0x0005_0004, 0x0000_00FF, 0x0000_00FF), ((0x0800_0800, 0x0800_2FFF),)),
+        ((0x0000_00FF, 0x0000_00FF, 0x0000_0000, 0x0000_00FF), ((0x0808_0000, 0x0808_07FF),)),
+        ((0x00FF_0000, 0x0000_00FF, 0x00FF_0000, 0x0000_00FF), ((0x0800_0000, 0x080F_FFFF),)),
+    ],
+)
+def test_l4_write_protection(words: tuple[int, ...], ranges: tuple[tuple[int, int], ...]) -> None:
+    assert L4.wrp is not None
+    assert L4.wrp.protected(words, FLASH) == ranges
+
+
+def test_write_protection_by_bits() -> None:
+    assert F1.wrp is not None
+    assert F4.wrp is not None
+    assert L0.wrp is not None
+    assert F1.wrp.protected((0xFFFF_FFFF,), (FLASH[0], 0x80000)) == ()
+    assert F1.wrp.protected((0xFFFF_FFFE,), (FLASH[0], 0x80000)) == ((0x0800_0000, 0x0800_0FFF),)
+    assert F1.wrp.protected((0x7FFF_FFFF,), (FLASH[0], 0x80000)) == ((0x0801_F000, 0x0807_FFFF),)
+    assert F4.wrp.protected((0x0FFF_AAED,), FLASH) == ()
+    assert F4.wrp.protected((0x0FEF_AAED,), FLASH) == ((0x0801_0000, 0x0801_FFFF),)
+    assert L0.wrp.protected((0,), (FLASH[0], 0x8000)) == ()
+    assert L0.wrp.protected((0x8000_0003,), (FLASH[0], 0x8000)) == ((0x0800_0000, 0x0800_1FFF),)
+
+
+def test_kinetis_lock_needs_a_valid_status() -> None:
+    lock = BY_ID["kinetis-k6x"].lock
+    assert lock is not None
+    assert lock.is_locked(0b1110) is True
+    assert lock.is_locked(0b1010) is False
+    assert lock.is_locked(0b0100) is None  # in reset: it always looks locked there
+
+
+def test_nordic_lock_is_active_low() -> None:
+    lock = BY_ID["nrf52"].lock
+    assert lock is not None
+    assert (lock.is_locked(0), lock.is_locked(1)) == (True, False)
+
+
+def test_flags_and_busy() -> None:
+    status = L4.flash_sr[0]
+    assert status.names(1 << 4 | 1 << 7) == ("WRPERR", "PGSERR")
+    assert status.is_busy(1 << 16)
+    assert not status.is_busy(0)
+    ready = BY_ID["nrf52"].flash_sr[0]
+    assert ready.is_busy(0)
+    assert not ready.is_busy(1)
+    assert L4.reset_cause[0].names(0x2400_0000) == ("PINRSTF", "IWDGRSTF")
+
+
+# --- the L4 algorithm --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["stm32l475xg", "stm32l432kc"])
+@pytest.mark.parametrize("length", [8, 0x400, 0x404, L4.program_chunk])
+def test_l4_program_page_takes_more_than_its_page(target: str, length: int, builtins: dict[str, type]) -> None:
+    """Run the builtin's own code over plain memory: all of ``length`` arrives, rounded up to 8, and nothing behind it."""
+    unicorn = pytest.importorskip("unicorn")
+    from unicorn import arm_const as arm
+
+    region = next(r for r in builtins[target].MEMORY_MAP.regions if r.is_flash)  # type: ignore[attr-defined]
+    algorithm = region._algo or region.attributes["algo"]
+    cpu = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+    for start, size in ((0x2000_0000, 0x18000), (FLASH[0], 0x40000), (0x4000_3000, 0x1000)):
+        cpu.mem_map(start, size)
+    # A flash controller that is always ready and content.
+    cpu.mmio_map(0x4002_2000, 0x1000, lambda *_: 0, None, lambda *_: None, None)
+    code, stop = algorithm["load_address"], algorithm["load_address"]
+    cpu.mem_write(code, struct.pack(f"<{len(algorithm['instructions'])}I", *algorithm["instructions"]))
+    data = bytes(index * 7 % 251 for index in range(length + 64))
+    buffer = algorithm["page_buffers"][0]
+    cpu.mem_write(buffer, data)
+    cpu.mem_write(FLASH[0], b"\xff" * 0x10000)
+    registers = (
+        (arm.UC_ARM_REG_R0, FLASH[0]), (arm.UC_ARM_REG_R1, length), (arm.UC_ARM_REG_R2, buffer), (arm.UC_ARM_REG_LR, stop | 1),
+        (arm.UC_ARM_REG_SP, algorithm["begin_stack"]), (arm.UC_ARM_REG_R9, algorithm["static_base"]),
+    )  # fmt: skip
+    for register, value in registers:
+        cpu.reg_write(register, value)
+    cpu.emu_start(algorithm["pc_program_page"], stop, count=200_000)
+    assert cpu.reg_read(arm.UC_ARM_REG_PC) == stop
+    assert cpu.reg_read(arm.UC_ARM_REG_R0) == 0
+    written = (length + 7) // 8 * 8
+    assert bytes(cpu.mem_read(FLASH[0], written)) == data[:written]
+    assert bytes(cpu.mem_read(FLASH[0] + written, 64)) == b"\xff" * 64
