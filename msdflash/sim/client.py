@@ -31,11 +31,17 @@ class BenchError(Exception):
 
 
 def bus_folder(create: bool = True) -> Path:
-    """The bus folder: ``MSDFLASH_SIM_BUS``, else a short run-time folder of this user; readable by nobody else."""
+    """The bus folder: ``MSDFLASH_SIM_BUS``, else a short run-time folder of this user; made readable by nobody else.
+
+    Raises:
+        BenchError: the folder belongs to somebody else, who could then change the boards.
+    """
     named = os.environ.get(BUS_VARIABLE)
     path = Path(named) if named else Path(platformdirs.user_runtime_dir("msdflash", appauthor=False, ensure_exists=False)) / "bus"
     if create:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform != "win32" and path.exists() and path.stat().st_uid != os.getuid():
+        raise BenchError(f"{path} belongs to another user; name another folder in {BUS_VARIABLE}")
     return path
 
 

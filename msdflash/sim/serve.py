@@ -1,12 +1,13 @@
 """One board's process: ``python -m msdflash.sim.serve [--owned] [--bus FOLDER] SPEC``.
 
 Files in the bus folder, by the probe's serial: ``.board`` says where it is served (written by rename, gone when it ends), ``.lock`` keeps
-a second process from serving it, ``.state`` holds flash, options and power between runs, ``.sock`` is its Unix socket.
+a second process from serving it, ``.state`` holds flash, options and power between runs. ``HASH.sock`` is its Unix socket.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import signal
@@ -104,7 +105,8 @@ class Bench:
         self._dirty = False
         self._restore()
         self._device = self._build()
-        self._socket_path = bus / f"{spec.serial}.sock"
+        # A short name: a Unix socket's whole path has to fit into about a hundred bytes.
+        self._socket_path = bus / f"{hashlib.sha256(spec.serial.encode()).hexdigest()[:12]}.sock"
         self._socket_path.unlink(missing_ok=True)
         server, self._address = listen(str(self._socket_path))
         self._hub = Hub(server, self._address, self._device, self, spec.timed)
@@ -192,7 +194,7 @@ class Bench:
         if fault.name not in USB_FAULTS:
             try:
                 self._board.set_fault(fault.name, fault.argument)
-            except (KeyError, ValueError) as error:
+            except ValueError as error:
                 raise SpecError(f"fault {fault.text()}: {error}") from error
         elif fault.name == "unplug-after":
             self._hub.unplug_after = int(fault.argument)

@@ -176,12 +176,14 @@ def _checked_serial(value: str) -> str:
 
 
 def check_board_fault(name: str, argument: str) -> None:
-    """Check a fault that the board side offers.
+    """Check the name of a fault of the board, and that it takes an argument if it is given one; the board checks the argument itself.
 
     Raises:
-        SpecError: there is no such fault, or not with such an argument.
+        SpecError: with what there is.
     """
     from msdflash.sim.faults import FAULTS
 
     if name not in FAULTS:
         raise SpecError(f"no fault {name!r}; there are: {', '.join(sorted((*FAULTS, *USB_FAULTS)))}")
+    if argument and not FAULTS[name].form:
+        raise SpecError(f"fault {name} takes no argument")
