@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import zlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from msdflash.sim.chips.stm32f4 import Stm32F411
 from msdflash.sim.chips.stm32l4 import PARTS, Stm32L4
+from msdflash.sim.faults import Fault, FaultError, find
 from msdflash.sim.link import Link
 from msdflash.sim.soc import Chip, Soc
 from msdflash.sim.wires import Wires
@@ -29,6 +32,7 @@ class BoardType(msgspec.Struct, frozen=True):
     chip: str
 
 
+OTHER_CHIP = "other-chip"
 BOARDS = {"nucleo-l476rg": BoardType("NUCLEO-L476RG", "stm32l476rg")}
 
 
@@ -37,7 +41,6 @@ class State(msgspec.Struct, frozen=True):
 
     version: int
     board: str
-    chip: str
     powered: bool
     flash: bytes  # compressed with zlib
     options: bytes
@@ -45,7 +48,10 @@ class State(msgspec.Struct, frozen=True):
 
 def make_chip(name: str, seed: int = 1) -> Chip:
     """A new chip by name. Raises :class:`KeyError` for one that the bench does not have."""
-    return Stm32L4(PARTS[name], seed)
+    return Stm32F411(seed) if name == Stm32F411.name else Stm32L4(PARTS[name], seed)
+
+
+CHIPS = (*PARTS, Stm32F411.name)
 
 
 class Board:
@@ -68,11 +74,13 @@ class Board:
         self.board = board
         self.probe_kind = probe_kind
         self.seed = seed
-        self._wanted, self._cut = True, False
+        self._wanted, self._cut, self._ignored = True, False, False
         self.flash_time: Callable[[float], None] | None = None
         self.wires = Wires(clock)
         self.link = Link(self.wires)
         self.link.after = self._wait_for_flash
+        self._undo: dict[str, tuple[str, Callable[[], None]]] = {}
+        self._removed: State | None = None
         self.soc = self._fit(make_chip(BOARDS[board].chip, seed))
 
     @property
@@ -82,6 +90,7 @@ class Board:
 
     def _fit(self, chip: Chip) -> Soc:
         soc = Soc(chip)
+        soc.ignored_in_reset = self._ignored
         soc.on_internal_reset = self.wires.pulse
         soc.line_low = lambda: not self.wires.level
         self.wires.on_reset = soc.set_nreset
@@ -132,30 +141,112 @@ class Board:
         """What went over the wire so far."""
         return {"transfers": self.link.transfers, "words": self.link.words}
 
-    def state(self) -> bytes:
-        """Everything that outlasts a loss of power, and whether there is power."""
-        chip = self.soc.chip
-        return msgspec.msgpack.encode(
-            State(1, self.board, chip.name, self._wanted, zlib.compress(bytes(chip.flash.data), 1), chip.nonvolatile())
-        )
+    # --- faults -----------------------------------------------------------------------------------------------------
 
-    def restore(self, state: bytes) -> None:
-        """Put a board back into a state from :meth:`state`: it then powers up. Raises :class:`ValueError` for another board's."""
-        found = msgspec.msgpack.decode(state, type=State)
-        if found.version != 1 or found.board != self.board:
-            message = f"the state is of board {found.board!r}, version {found.version}"
-            raise ValueError(message)
-        self.set_power(False)
-        if found.chip != self.soc.chip.name:
-            self.replace_chip(make_chip(found.chip, self.seed))
-        self.soc.chip.flash.data[:] = zlib.decompress(found.flash)
-        self.soc.chip.set_nonvolatile(found.options)
-        self.set_power(found.powered)
+    @property
+    def faults(self) -> dict[str, str]:
+        """The faults that the board has now, with their arguments."""
+        return {name: argument for name, (argument, _) in self._undo.items()}
 
-    def replace_chip(self, chip: Chip) -> None:
-        """Solder another chip on."""
+    def set_fault(self, name: str, argument: str | None = None) -> None:
+        """Give the board a fault; its argument replaces the former one. Raises :class:`msdflash.sim.faults.FaultError`."""
+        fault = find(name)
+        if argument is not None and argument and not fault.form:
+            raise FaultError(f"{name} takes no argument")
+        wanted = argument or fault.default
+        if name == OTHER_CHIP:
+            self._around_swap(lambda: self._put(name, fault, wanted))
+        else:
+            self.clear_fault(name)
+            self._put(name, fault, wanted)
+
+    def _put(self, name: str, fault: Fault, argument: str) -> None:
+        self._undo[name] = (argument, fault.apply(self, argument))
+
+    def clear_fault(self, name: str) -> None:
+        """Take one fault out; nothing happens if the board does not have it. Raises FaultError for an unknown one."""
+        find(name)
+        if name not in self._undo:
+            return
+        if name == OTHER_CHIP:
+            self._around_swap(None)
+        else:
+            self._undo.pop(name)[1]()
+
+    def clear_faults(self) -> None:
+        """Take all faults out."""
+        for name in list(self._undo):
+            self.clear_fault(name)
+
+    def _around_swap(self, put: Callable[[], None] | None) -> None:
+        """Change the chip with the other faults out of the way; those that the new chip can have come back."""
+        others = {name: argument for name, argument in self.faults.items() if name != OTHER_CHIP}
+        for name in others:
+            self._undo.pop(name)[1]()
+        try:
+            if OTHER_CHIP in self._undo:
+                self._undo.pop(OTHER_CHIP)[1]()
+            if put is not None:
+                put()
+        finally:
+            for name, argument in others.items():
+                with contextlib.suppress(FaultError):
+                    self._put(name, find(name), argument)
+
+    def ignored_in_reset(self, ignored: bool) -> None:
+        """Variant: under reset the bus ignores accesses instead of refusing them."""
+        self._ignored = self.soc.ignored_in_reset = ignored
+
+    def swap_chip(self, name: str) -> Callable[[], None]:
+        """Solder another chip on; gives back what puts the board's own one back, with its content. Raises FaultError."""
+        if name not in CHIPS or name == BOARDS[self.board].chip:
+            choices = ", ".join(chip for chip in CHIPS if chip != BOARDS[self.board].chip)
+            raise FaultError(f"the bench has no other chip {name!r}; it has: {choices}")
+        self._removed = self._snapshot()
+        self._replace(make_chip(name, self.seed))
+
+        def undo() -> None:
+            removed, self._removed = self._removed, None
+            self._replace(make_chip(BOARDS[self.board].chip, self.seed))
+            if removed is not None:
+                self._fill(removed)
+
+        return undo
+
+    def _replace(self, chip: Chip) -> None:
         self.soc.close()
         self.soc = self._fit(chip)
+
+    # --- what lasts -------------------------------------------------------------------------------------------------
+
+    def _snapshot(self) -> State:
+        chip = self.soc.chip
+        return State(1, self.board, self._wanted, zlib.compress(bytes(chip.flash.data), 1), chip.nonvolatile())
+
+    def state(self) -> bytes:
+        """What outlasts a loss of power (flash and option bytes of the board's own chip), and whether it is switched on. No faults."""
+        return msgspec.msgpack.encode(self._removed or self._snapshot())
+
+    def restore(self, state: bytes) -> None:
+        """Put the board back into a state from :meth:`state`, through a power cycle. Raises :class:`ValueError` for another board's."""
+        found = msgspec.msgpack.decode(state, type=State)
+        if found.version != 1 or found.board != self.board:
+            raise ValueError(f"the state is of board {found.board!r}, version {found.version}")
+        if self._removed is not None:
+            self._removed = found
+            return
+        self.set_power(False)
+        self._fill(found)
+        self.set_power(found.powered)
+
+    def _fill(self, state: State) -> None:
+        chip = self.soc.chip
+        chip.flash.data[:] = zlib.decompress(state.flash)
+        chip.set_nonvolatile(state.options)
+        self.soc.flash_changed = True
+        if self.soc.powered:
+            self.soc.set_power(False, False)
+            self.soc.set_power(True, self.wires.level)
 
     def _wait_for_flash(self) -> None:
         seconds = self.soc.flash_seconds

@@ -29,6 +29,7 @@ TRCENA = 1 << 24
 # DFSR, C1.6.1
 DFSR_HALTED, DFSR_BKPT, DFSR_VCATCH = 1, 2, 8
 # CFSR, B3.2.15
+IACCVIOL = 1
 IBUSERR, PRECISERR, STKERR, UNSTKERR, BFARVALID = 1 << 8, 1 << 9, 1 << 12, 1 << 11, 1 << 15
 UNDEFINSTR, INVSTATE, INVPC = 1 << 16, 1 << 17, 1 << 18
 HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 1 << 1, 1 << 30, 1 << 31
@@ -40,6 +41,11 @@ MASKED_CYCLES = 500  # step by which a masked interrupt is tried again
 NOMINAL = 40  # cycles charged for a slice that ended early: Unicorn does not say how far it came
 
 FAULT_ENABLE = {exc.MEMMANAGE: 1 << 16, exc.BUSFAULT: 1 << 17, exc.USAGEFAULT: 1 << 18}  # SHCSR, B3.2.13
+
+
+def execute_never(address: int) -> bool:
+    """True where the default memory map forbids execution: peripherals, devices and system space (B3.1)."""
+    return 0x40000000 <= address < 0x60000000 or address >= 0xA0000000
 
 
 class State(Enum):
@@ -185,6 +191,9 @@ class Core:
             self._thumb = True
             self._fault(exc.USAGEFAULT, INVSTATE)
             return
+        if execute_never(self.cpu.read(regs.PC)):
+            self._refused(Stop.FETCH)
+            return
         self._finish(self.cpu.run(max(chunk, 1)), max(chunk, 1))
 
     def _finish(self, stop: Stop, chunk: int) -> None:
@@ -219,7 +228,10 @@ class Core:
             self.bfar = self.cpu.fault_address
             self._fault(exc.BUSFAULT, PRECISERR | BFARVALID)
         elif stop is Stop.FETCH:
-            self._fault(exc.BUSFAULT, IBUSERR)
+            if execute_never(self.cpu.read(regs.PC)):
+                self._fault(exc.MEMMANAGE, IACCVIOL)
+            else:
+                self._fault(exc.BUSFAULT, IBUSERR)
         else:
             self._fault(exc.USAGEFAULT, UNDEFINSTR)
 

@@ -21,16 +21,12 @@ from unicorn import arm_const as arm
 from unicorn.unicorn_py3.unicorn import uclib
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from msdflash.sim.bus import Device, Memory
 
-_STORE = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
-)
-_REFUSED = ctypes.CFUNCTYPE(
-    ctypes.c_bool, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
-)
+_STORE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, ctypes.c_void_p)
+_REFUSED = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, ctypes.c_void_p)
 _INTERRUPT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p)
 _CODE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 
@@ -130,9 +126,7 @@ class Cpu:
 
     def _hook(self, kind: int, callback: Any, begin: int = 1, end: int = 0) -> int:
         handle = ctypes.c_size_t()
-        status = uclib.uc_hook_add(
-            self._handle, ctypes.byref(handle), kind, callback, None, ctypes.c_uint64(begin), ctypes.c_uint64(end)
-        )
+        status = uclib.uc_hook_add(self._handle, ctypes.byref(handle), kind, callback, None, ctypes.c_uint64(begin), ctypes.c_uint64(end))
         if status:
             raise unicorn.UcError(status)
         self._keep.append(callback)
@@ -147,10 +141,10 @@ class Cpu:
         self._maps.append((at, memory.size))
 
     def map_part(self, memory: Memory, start: int, size: int) -> None:
-        """Share whole pages of a memory, at their own addresses."""
+        """Share whole pages of a memory, at their own addresses; nothing may be executed there."""
         place = (ctypes.c_char * size).from_buffer(memory.data, start - memory.base)
         self._keep.append(place)
-        self._uc.mem_map_ptr(start, size, unicorn.UC_PROT_ALL, ctypes.addressof(place))
+        self._uc.mem_map_ptr(start, size, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE, ctypes.addressof(place))
         self._maps.append((start, size))
 
     def map_device(self, device: Device, watcher: StoreWatcher | None = None) -> None:
@@ -190,6 +184,10 @@ class Cpu:
     def forbid(self, base: int, size: int, forbidden: bool) -> None:
         """Make the processor's own reads of a mapped memory fail, or allow them again. Stores still reach their watchers."""
         self._uc.mem_protect(base, size, unicorn.UC_PROT_WRITE if forbidden else unicorn.UC_PROT_ALL)
+
+    def protect(self, base: int, size: int) -> None:
+        """Make the processor's stores to a mapped memory fail."""
+        self._uc.mem_protect(base, size, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Stop before the instructions at these addresses."""

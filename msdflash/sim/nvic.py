@@ -179,5 +179,3 @@ class Nvic:
             for index in range(16):
                 cpu.write_float(index, words[8 + index])
             cpu.write_float(32, words[24])
-
-

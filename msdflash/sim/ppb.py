@@ -97,6 +97,7 @@ class Dwt(RegisterPage):
         self._core = core
 
     def load(self, word: int) -> int:
+        """Value of a register."""
         if word == 0x00:
             return 0x40000000 | self.values.get(0, 0) & 0x0FFFFFFF  # four comparators
         if word == 0x04:
@@ -114,11 +115,13 @@ class Fpb(RegisterPage):
         self._core = core
 
     def load(self, word: int) -> int:
+        """Value of a register."""
         if word == 0x00:
             return 0x260 | self.values.get(0, 0) & 1  # NUM_LIT 2, NUM_CODE 6
         return super().load(word)
 
     def store(self, word: int, value: int) -> None:
+        """Store to a register; comparators take effect at once."""
         if word == 0 and not value & 2:
             return  # the key bit must be written as one
         super().store(word, value)
@@ -136,26 +139,26 @@ class Scs(RegisterPage):
     """The system control space 0xE000E000."""
 
     def __init__(self, core: Core) -> None:
-        super().__init__(
-            SCS_BASE, {**identification(0x00C, ARM_DESIGNER, CLASS_GENERIC), **FIXED_SCS, 0xD00: CPUID_M4}
-        )
+        super().__init__(SCS_BASE, {**identification(0x00C, ARM_DESIGNER, CLASS_GENERIC), **FIXED_SCS, 0xD00: CPUID_M4})
         self._core = core
 
     # Replay interface: a store from the processor ends its slice, so that what it made pending is seen at once.
-    def quick(self, address: int, size: int, value: int) -> bool:
+    def quick(self, _address: int, _size: int, _value: int) -> bool:
         """Never: see :class:`msdflash.sim.cpu.StoreWatcher`."""
         return False
 
-    def before(self, address: int, size: int, value: int) -> None:
+    def before(self, _address: int, _size: int, _value: int) -> None:
         """Nothing to note: the device callback itself acts."""
 
     def after(self) -> None:
         """Nothing to undo."""
 
     def merge_base(self, word: int) -> int:
+        """Zero where writing a one acts."""
         return 0 if word in (0xD28, 0xD2C, 0xD30, 0xD04) or 0x100 <= word < 0x300 else self.load(word)
 
     def load(self, word: int) -> int:
+        """Value of a register."""
         core, nvic = self._core, self._core.nvic
         if 0x10 <= word <= 0x1C:
             return self._tick(word)
@@ -203,6 +206,7 @@ class Scs(RegisterPage):
         return value | (1 << 28 if exc.PENDSV in nvic.pending else 0) | (1 << 26 if exc.SYSTICK in nvic.pending else 0)
 
     def store(self, word: int, value: int) -> None:
+        """Store to a register."""
         core, nvic = self._core, self._core.nvic
         if 0x10 <= word <= 0x18:
             self._store_tick(word, value)
@@ -267,8 +271,8 @@ class Scs(RegisterPage):
 
     def _store_icsr(self, value: int) -> None:
         pending = self._core.nvic.pending
-        for bit, number, add in ((31, exc.NMI, True), (28, exc.PENDSV, True), (26, exc.SYSTICK, True)):
-            if value >> bit & 1 and add:
+        for bit, number in ((31, exc.NMI), (28, exc.PENDSV), (26, exc.SYSTICK)):
+            if value >> bit & 1:
                 pending.add(number)
         for bit, number in ((27, exc.PENDSV), (25, exc.SYSTICK)):
             if value >> bit & 1:

@@ -122,6 +122,19 @@ class L4Flash:
         self.reset()
         self._shut(self.level_one and self.intruded)
 
+    def set_option(self, slot: int, value: int) -> None:
+        """Change an option from outside, at once: as if the part had come that way."""
+        self.options[slot] = self._loaded[slot] = value
+        self._values[OPTIONS[slot]] = value
+        self._shut(self.level_one and self.intruded)
+        self.refresh()
+
+    def unhang(self) -> None:
+        """An operation that never ended ends now."""
+        self._values[SR] &= ~BSY
+        self.busy_bank = None
+        self.refresh()
+
     @property
     def level_one(self) -> bool:
         """Read protection level 1: RDP is neither 0xAA nor 0xCC (3.5.1)."""
@@ -199,7 +212,7 @@ class L4Flash:
                 self.array.data[offset : offset + size] = old
         for address, size, value, _ in stores:
             if address & 0xFFFFF000 == BASE:
-                self._register(address & 0xFFC, size, value)
+                self._register(address & 0xFFC, value)
             else:
                 self._program(address & 0xFFFFF, size, value)
         self._publish()
@@ -218,8 +231,8 @@ class L4Flash:
         if latch is not None and self._latch is None and self._soc is not None:
             self._report_time()
 
-    def _debugger_register(self, address: int, size: int, value: int) -> None:
-        self._register(address & 0xFFC, size, value)
+    def _debugger_register(self, address: int, _size: int, value: int) -> None:
+        self._register(address & 0xFFC, value)
         self._publish()
         self._report_time()
 
@@ -286,7 +299,7 @@ class L4Flash:
         if self._soc is not None:
             self._soc.flash_changed = True
 
-    def _register(self, register: int, size: int, value: int) -> None:
+    def _register(self, register: int, value: int) -> None:
         """One store to a register. Sub-word stores are taken as whole words: the manual asks for words."""
         if register == KEYR:
             self._unlock(value)
@@ -296,9 +309,7 @@ class L4Flash:
             self._values[SR] &= ~(value & SR_CLEARABLE)
         elif register == CR:
             self._control(value)
-        elif register in (ACR, ECCR):
-            self._values[register] = value
-        elif register in OPTIONS and not self._values[CR] & OPTLOCK:
+        elif register in (ACR, ECCR) or (register in OPTIONS and not self._values[CR] & OPTLOCK):
             self._values[register] = value
 
     def _unlock(self, value: int) -> None:

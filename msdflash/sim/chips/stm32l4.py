@@ -48,10 +48,10 @@ PLAIN = (
 RESET_VALUES = {
     0x40007000: 0x200,  # PWR_CR1: voltage range 1
     0x4000280C: 0x67,  # RTC_ISR: writable, initialised, in step
-    0x4000441C: 0x020000C0,  # USART2_ISR: transmitter empty
-    0x4000481C: 0x020000C0,  # USART3_ISR
-    0x4001381C: 0x020000C0,  # USART1_ISR
-    0x4000801C: 0x020000C0,  # LPUART1_ISR
+    0x4000441C: 0x026000C0,  # USART2_ISR: transmitter empty, both directions acknowledge being enabled
+    0x4000481C: 0x026000C0,  # USART3_ISR
+    0x4001381C: 0x026000C0,  # USART1_ISR
+    0x4000801C: 0x026000C0,  # LPUART1_ISR
     0x48000000: 0xABFFFFFF,  # GPIOA_MODER
     0x48000400: 0xFFFFFEBF,  # GPIOB_MODER
     0x48000800: 0xFFFFFFFF,  # GPIOC_MODER
@@ -92,6 +92,7 @@ class Rcc(RegisterPage):
         self.values = {**RCC_RESET, 0x90: self.backup, 0x94: 0x600}
 
     def load(self, word: int) -> int:
+        """Ready bits follow their enable bits; SWS follows SW."""
         value = self.values.get(word, 0)
         for enable, ready in READY.get(word, ()):
             value = value & ~(1 << ready) | (value >> enable & 1) << ready
@@ -102,6 +103,7 @@ class Rcc(RegisterPage):
         return value
 
     def store(self, word: int, value: int) -> None:
+        """RMVF clears the reset flags; the backup domain keeps BDCR."""
         if word == 0x94:
             if value & RMVF:
                 self.flags = 0

@@ -1,0 +1,322 @@
+"""What can be wrong with a board: physical causes, one entry each, put in and taken out while it runs.
+
+A fault never makes an error message. It changes a wire, a cell or a register, and whatever a tool then says follows from that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from msdflash.sim.chips.l4flash import PAGE
+from msdflash.sim.chips.stm32l4 import Stm32L4
+from msdflash.sim.link import Noise, WriteTrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from msdflash.sim.board import Board
+    from msdflash.sim.bus import Memory
+    from msdflash.sim.chips.l4flash import L4Flash
+
+
+class FaultError(ValueError):
+    """A fault that there is not, or an argument that it does not take. The message says what is allowed."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One way in which a board can be broken.
+
+    Attributes:
+        form: how its argument is written; empty if it takes none.
+        default: the argument if none is given.
+        what: what is physically wrong.
+        apply: puts it in; gives back what takes it out again.
+    """
+
+    form: str
+    default: str
+    what: str
+    apply: Callable[[Board, str], Callable[[], None]]
+
+
+def number(text: str, what: str) -> int:
+    """An address or count, decimal or 0x hexadecimal. Raises :class:`FaultError`."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise FaultError(f"{what} must be a number such as 12 or 0x08001000, not {text!r}") from None
+
+
+def fraction(text: str, what: str) -> float:
+    """A number from 0 to 1. Raises :class:`FaultError`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise FaultError(f"{what} must be a number from 0 to 1, not {text!r}")
+    return value
+
+
+def _one_of(text: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise FaultError(f"{text!r} is none of {', '.join(repr(choice) for choice in choices)}")
+    return text
+
+
+def _l4(board: Board) -> tuple[Stm32L4, L4Flash]:
+    chip = board.soc.chip
+    if not isinstance(chip, Stm32L4):
+        raise FaultError(f"this fault is only known for the STM32L4, and the board carries an {chip.name}")
+    return chip, chip.controller
+
+
+def _reset_held(board: Board, argument: str) -> Callable[[], None]:
+    board.ignored_in_reset(_one_of(argument, ("fault", "ignored")) == "ignored")
+    board.wires.grounded = True
+    board.wires.update()
+
+    def undo() -> None:
+        board.wires.grounded = False
+        board.ignored_in_reset(False)
+        board.wires.update()
+
+    return undo
+
+
+def _reset_late(board: Board, argument: str) -> Callable[[], None]:
+    board.wires.supervisor_seconds = number(argument, "the supervisor's delay in ms") / 1000
+
+    def undo() -> None:
+        board.wires.supervisor_seconds = 0.0
+        board.wires.update()
+
+    return undo
+
+
+def _probe_stuck(board: Board, _argument: str) -> Callable[[], None]:
+    board.wires.probe_stuck = True
+    board.wires.update()
+
+    def undo() -> None:
+        board.wires.probe_stuck = False
+        board.wires.update()
+
+    return undo
+
+
+def _no_power(board: Board, argument: str) -> Callable[[], None]:
+    board.link.clamped = _one_of(argument, ("floating", "clamped")) == "clamped"
+    board.cut_power(True)
+
+    def undo() -> None:
+        board.link.clamped = False
+        board.cut_power(False)
+
+    return undo
+
+
+def _swd_open(board: Board, _argument: str) -> Callable[[], None]:
+    board.link.broken = True
+
+    def undo() -> None:
+        board.link.broken = False
+
+    return undo
+
+
+LINE = 0x08  # the data line, or the bit of a cell, that is stuck low
+
+
+def _ram_bad(board: Board, argument: str) -> Callable[[], None]:
+    memory = next(memory for memory in board.soc.bus.memories if memory.base == 0x20000000)
+    before: list[Callable[[], None]] = []
+    after: list[Callable[[], None]] = []
+    if argument == "lost":
+        before, after = _lose_writes(memory)
+    elif argument == "stuck":
+        after = _stick_line(memory)
+    else:
+        after = _stick_cell(memory, number(argument, "ram-bad's argument, if not 'lost' or 'stuck',"))
+    soc = board.soc
+    soc.before_slice.extend(before)
+    soc.after_slice.extend(after)
+
+    def undo() -> None:
+        memory.filter = None
+        for hooks, mine in ((soc.before_slice, before), (soc.after_slice, after)):
+            hooks[:] = [hook for hook in hooks if hook not in mine]
+
+    return undo
+
+
+def _lose_writes(memory: Memory) -> tuple[list[Callable[[], None]], list[Callable[[], None]]]:
+    """Every write is lost. The processor's own are put back when its slice is over: inside one it still sees them."""
+    kept: list[bytes] = []
+
+    def remember() -> None:
+        kept[:] = [bytes(memory.data)]
+
+    def put_back() -> None:
+        if kept:
+            memory.data[:] = kept.pop()
+
+    memory.filter = lambda offset, data: bytes(memory.data[offset : offset + len(data)])
+    return [remember], [put_back]
+
+
+def _stick_line(memory: Memory) -> list[Callable[[], None]]:
+    """One data line is low in every word."""
+
+    def stick(offset: int, data: bytes) -> bytes:
+        lines = int.from_bytes(bytes([~LINE & 0xFF, 0xFF, 0xFF, 0xFF]) * (len(data) // 4 + 2), "little") >> 8 * (offset & 3)
+        return (int.from_bytes(data, "little") & lines & (1 << 8 * len(data)) - 1).to_bytes(len(data), "little")
+
+    def stick_all() -> None:
+        memory.data[:] = stick(0, bytes(memory.data))
+
+    memory.filter = stick
+    stick_all()
+    return [stick_all]
+
+
+def _stick_cell(memory: Memory, address: int) -> list[Callable[[], None]]:
+    """One bit of one byte is low for ever."""
+    cell = address - memory.base
+    if not 0 <= cell < memory.size:
+        raise FaultError(f"ram-bad takes 'lost', 'stuck' or an address from 0x{memory.base:08x} on for 0x{memory.size:x} bytes")
+
+    def stick(offset: int, data: bytes) -> bytes:
+        at = cell - offset
+        return data[:at] + bytes([data[at] & ~LINE]) + data[at + 1 :] if 0 <= at < len(data) else data
+
+    def clear() -> None:
+        memory.data[cell] &= ~LINE & 0xFF
+
+    memory.filter = stick
+    clear()
+    return [clear]
+
+
+def _write_protect(board: Board, argument: str) -> Callable[[], None]:
+    _, flash = _l4(board)
+    page = number(argument, "the page")
+    total = flash.array.size // PAGE
+    if not 0 <= page < total:
+        raise FaultError(f"the pages of this chip are 0 to {total - 1}")
+    half = total // 2 if flash.dual_bank else total
+    slot, in_bank = (3, page) if page < half else (7, page - half)
+    old = flash.options[slot]
+    flash.set_option(slot, 0xFF00FF00 | in_bank << 16 | in_bank)
+
+    def undo() -> None:
+        flash.set_option(slot, old)
+
+    return undo
+
+
+def _rdp1(board: Board, _argument: str) -> Callable[[], None]:
+    _, flash = _l4(board)
+    old = flash.options[0]
+    flash.set_option(0, old & ~0xFF | 0xBB)
+
+    def undo() -> None:
+        flash.set_option(0, old)
+
+    return undo
+
+
+def _flash_busy(board: Board, _argument: str) -> Callable[[], None]:
+    _, flash = _l4(board)
+    flash.stuck = True
+    flash.refresh()
+
+    def undo() -> None:
+        flash.stuck = False
+        flash.unhang()
+
+    return undo
+
+
+def _bad_cell(board: Board, argument: str) -> Callable[[], None]:
+    _, flash = _l4(board)
+    offset = number(argument, "the cell's address") - flash.array.base
+    if not 0 <= offset < flash.array.size:
+        raise FaultError(f"the flash of this chip is 0x{flash.array.base:08x} on for 0x{flash.array.size:x} bytes")
+    word = offset & ~7
+    flash.bad_cells[word] = 1 << 8 * (offset & 7)
+    flash.refresh()
+
+    def undo() -> None:
+        flash.bad_cells.pop(word, None)
+        flash.refresh()
+
+    return undo
+
+
+def _trap(name: str, *, refuse: bool) -> Callable[[Board, str], Callable[[], None]]:
+    def apply(board: Board, argument: str) -> Callable[[], None]:
+        parts = argument.split(":")
+        if len(parts) > (2 if refuse else 3):
+            raise FaultError(f"{name} takes {FAULTS[name].form}")
+        numbers = [number(part, "each part") for part in parts]
+        first = numbers[1] if len(numbers) > 1 else 1
+        if first < 1:
+            raise FaultError("writes are counted from 1")
+        count = 1 if refuse else numbers[2] if len(numbers) > 2 else 0
+        board.link.traps[name] = WriteTrap(numbers[0] & ~3, first, count, refuse)
+
+        def undo() -> None:
+            board.link.traps.pop(name, None)
+
+        return undo
+
+    return apply
+
+
+def _noise(board: Board, argument: str) -> Callable[[], None]:
+    rate, _, seed = argument.partition(":")
+    board.link.noise = Noise(fraction(rate, "the noise"), number(seed, "the seed") if seed else board.seed)
+    board.link.noise.clock(board.link.hertz)
+
+    def undo() -> None:
+        board.link.noise = None
+
+    return undo
+
+
+def _other_chip(board: Board, argument: str) -> Callable[[], None]:
+    return board.swap_chip(argument)
+
+
+FAULTS = {
+    "reset-held": Fault("[fault|ignored]", "fault", "nRESET is shorted to ground; the bus refuses or ignores accesses", _reset_held),
+    "reset-late": Fault("[ms]", "400", "a reset supervisor keeps nRESET low so long after every low", _reset_late),
+    "probe-stuck-reset": Fault("", "", "the probe's own nRESET driver is stuck low", _probe_stuck),
+    "no-power": Fault("[floating|clamped]", "floating", "the supply rail is down; SWDIO floats up or is clamped low", _no_power),
+    "swd-open": Fault("", "", "SWDIO or SWCLK is interrupted between probe and chip", _swd_open),
+    "ram-bad": Fault("[lost|stuck|ADDR]", "lost", "SRAM1 loses writes, has data line 3 stuck low, or one bad cell", _ram_bad),
+    "write-protect": Fault("[PAGE]", "0", "an option byte protects a flash page against erase and program", _write_protect),
+    "rdp1": Fault("", "", "the option bytes hold read protection level 1", _rdp1),
+    "flash-busy": Fault("", "", "the next flash operation begins and never ends: BSY stays set", _flash_busy),
+    "bad-cell": Fault("[ADDR]", "0x08000100", "one bit of a double word always comes out inverted, without a flag", _bad_cell),
+    "corrupt-write": Fault(
+        "ADDR[:FROM[:COUNT]]", "0x20001000", "two bits flip on the way in writes to an address; parity stays right",
+        _trap("corrupt-write", refuse=False),
+    ),
+    "fault-write": Fault(
+        "ADDR[:N]", "0x20001000", "the N-th write to an address is refused by the bus", _trap("fault-write", refuse=True)
+    ),
+    "noise": Fault("[p[:seed]]", "0.001", "each transfer is disturbed with probability p at 1 MHz", _noise),
+    "other-chip": Fault("[stm32l433|stm32f411]", "stm32l433", "another chip than the board's name says is soldered on", _other_chip),
+}  # fmt: skip
+
+
+def find(name: str) -> Fault:
+    """A fault by name. Raises :class:`FaultError` with the names there are."""
+    try:
+        return FAULTS[name]
+    except KeyError:
+        raise FaultError(f"there is no fault {name!r}; there are: {', '.join(FAULTS)}") from None
