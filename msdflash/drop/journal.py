@@ -62,8 +62,9 @@ class Journal:
         told: what was wrong with the file when it was opened, in sentences.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the journal; its directory must exist. Raises OSError."""
+    def __init__(self, path: Path, reserve: int = _RESERVE) -> None:
+        """Open or make the journal; its directory must exist. ``reserve``: bytes kept back for a full disk. Raises OSError."""
+        self._reserved = reserve
         self.path = path
         self.open: dict[str, Entry] = {}
         self.left: dict[str, Drop] = {}
@@ -153,9 +154,9 @@ class Journal:
 
     def _keep_reserve(self) -> None:
         with contextlib.suppress(OSError):
-            if not self._reserve.exists():
+            if self._reserved and not self._reserve.exists():
                 # Not zeros: some file systems keep no blocks for those.
-                self._reserve.write_bytes(b"\xa5" * _RESERVE)
+                self._reserve.write_bytes(b"\xa5" * self._reserved)
 
     def _give_reserve(self) -> bool:
         try:
