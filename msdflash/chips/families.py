@@ -84,6 +84,26 @@ def device(family: Family, dev_id: int) -> Device | None:
     return family.devices[0] if len(family.devices) == 1 and family.devices[0].dev_id == 0 else None
 
 
+OTHER_BOOT: tuple[tuple[str, str], ...] = (
+    ("mimxrt", "imxrt-fcfb"),
+    ("cc32", "unknown"),  # TI cookie before the vectors
+    ("s5js", "unknown"),
+    ("rtl8", "unknown"),
+    ("cy8c64", "unknown"),  # signed images
+    ("musca", "unknown"),
+)
+"""Boot header kinds of targets without a family here, by how the target's name begins."""
+
+
+def boot_of_target(target: str) -> str:
+    """Boot header kind of any pyOCD target: the family's, else by :data:`OTHER_BOOT`, else ``cortex-m``."""
+    name = target.lower()
+    family = family_of_target(name)
+    if family is not None:
+        return family.boot
+    return next((kind for prefix, kind in OTHER_BOOT if name.startswith(prefix)), "cortex-m")
+
+
 def family_of_target(target: str) -> Family | None:
     """The family of a pyOCD target name: by the table, else by the line that it spells. None where no row fits."""
     name = target.lower()

@@ -262,7 +262,7 @@ class Family(msgspec.Struct, frozen=True):
         reset_cause: reset-cause registers.
         freeze: watchdog freeze bits for debug halts.
         erased: value of an erased byte.
-        boot: kind of boot header at the start of the boot flash: ``cortex-m``, ``rp2040-boot2``, ``imxrt-fcfb``.
+        boot: kind of boot header at the start of the boot flash: ``cortex-m``, ``rp2040-boot2``, ``imxrt-fcfb``, ``unknown``.
         transforms: named changes that the path to flash makes to the data.
         timing: worst-case flash times, or None where none was looked up.
         boot_alias: address at which the boot flash appears a second time (0 on STM32), or None.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from msdflash.image.segments import Image, Segment
 
 _BOOT2 = 252
+_NEAR = 1 << 20
 _FCFB = b"FCFB"
 _FCFB_OFFSETS = (0, 0x400)  # RT1050/1060 at 0, RT1010/1170 at 0x400
 
@@ -29,7 +30,8 @@ def check(image: Image, memory_map: MemoryMap, header_kind: str) -> tuple[str, .
     Args:
         image: placed; a relocatable one must have been moved by :meth:`Image.at` before.
         memory_map: of the part, cut to the flash that the chip says it has.
-        header_kind: what the boot flash must begin with: ``cortex-m``, ``rp2040-boot2``, ``imxrt-fcfb`` or ``none``.
+        header_kind: what the boot flash must begin with: ``cortex-m``, ``rp2040-boot2``, ``imxrt-fcfb``; or ``unknown``: a
+            vector table is looked for, but its absence is only a note, since some parts begin with a header of their own.
 
     Returns:
         Notes: harmless things worth telling.
@@ -96,6 +98,8 @@ def _cortex_m(image: Image, memory_map: MemoryMap, table: int) -> tuple[str, ...
 
 def _stack(value: int, memory_map: MemoryMap, address: int) -> tuple[str, ...]:
     inside = any(start < value <= end for start, end in memory_map.ram_ranges())
+    if not inside and value % 4 == 0 and not memory_map.ram_complete and _plausible(value, memory_map):
+        return (f"the initial stack pointer 0x{value:08X} is above the RAM that the engine's map lists",)
     if not inside or value % 4:
         listed = ", ".join(f"0x{start:08X}-0x{end:08X}" for start, end in memory_map.ram_ranges())
         why = "is not a multiple of 4" if inside else f"is not in this part's RAM ({listed})"
@@ -103,6 +107,12 @@ def _stack(value: int, memory_map: MemoryMap, address: int) -> tuple[str, ...]:
     if value % 8:
         return (f"the initial stack pointer 0x{value:08X} is not a multiple of 8, as the Arm procedure call standard asks for",)
     return ()
+
+
+def _plausible(value: int, memory_map: MemoryMap) -> bool:
+    """Where a map lists too little RAM, the rest usually follows it, or lies in Armv7-M's SRAM space."""
+    near = any(start < value <= end + _NEAR for start, end in memory_map.ram_ranges())
+    return (near or 0x2000_0000 < value <= 0x4000_0000) and memory_map.at(value) is None
 
 
 def _reset(value: int, image: Image, memory_map: MemoryMap, address: int) -> None:
@@ -148,16 +158,19 @@ def _imxrt(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
     raise _bad("FCFB tag", base, value, f"0x{value:08X} is no FlexSPI configuration block", "the letters FCFB")
 
 
-def _none(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
-    del image, memory_map, base
-    return ()
+def _unknown(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
+    """Nobody wrote down how this part starts: say what a vector table would lack, and let the image pass."""
+    try:
+        return _cortex_m(image, memory_map, base)
+    except ImageError as error:
+        return (f"the image does not begin with a vector table: {error}",)
 
 
 _HEADERS: dict[str, Callable[[Image, MemoryMap, int], tuple[str, ...]]] = {
     "cortex-m": _cortex_m,
     "rp2040-boot2": _rp2040,
     "imxrt-fcfb": _imxrt,
-    "none": _none,
+    "unknown": _unknown,
 }
 """Boot header kind -> its check."""
 

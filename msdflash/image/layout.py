@@ -40,10 +40,13 @@ class MemoryMap(msgspec.Struct, frozen=True):
     Attributes:
         regions: flash and RAM, aliases of RAM included.
         boot_alias: address at which the boot flash is seen a second time (0 on STM32), or None.
+        ram_complete: all RAM of the part is listed. pyOCD's maps leave some out (CY8C6: 32 of 288 KiB), so this is only true
+            where the chip tables say what the die has; otherwise an initial stack pointer just above a RAM is no error.
     """
 
     regions: tuple[Region, ...]
     boot_alias: int | None = None
+    ram_complete: bool = True
 
     def flash(self) -> tuple[Region, ...]:
         """Flash regions by address."""

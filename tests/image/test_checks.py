@@ -113,6 +113,19 @@ def test_half_a_vector_is_a_note() -> None:
     assert check(image((FLASH, vectors()[:6])), L476, "cortex-m") == ("the image holds only part of the first two vectors at 0x08000000",)
 
 
+def test_an_incomplete_map_does_not_refuse_a_stack_pointer_above_it() -> None:
+    loose = msgspec.structs.replace(L476, ram_complete=False)
+    for stack in (RAM + 0x20000, 0x1000_9000):
+        assert "0x" in check(image((FLASH, vectors(stack))), loose, "cortex-m")[0]
+    for stack in (FLASH + 64, 0x0700_0000, RAM + 0x20001, 0xFFFF_FFFC):
+        assert refused(image((FLASH, vectors(stack))), loose)[0] == "image-bad-vectors"
+
+
+def test_an_unknown_header_is_only_noted() -> None:
+    assert "vector table" in check(image((FLASH, b"\x5a\xa5\xa5\x5a" * 4)), L476, "unknown")[0]
+    assert check(image((FLASH, vectors())), L476, "unknown") == ()
+
+
 def test_a_relocatable_image_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="relocatable"):
         check(image((0, vectors()), relocatable=True), L476, "cortex-m")
