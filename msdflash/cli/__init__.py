@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser.parse_args(argv)
     except SystemExit as stop:  # argparse has already said why
         return int(stop.code or 0)
-    command: Callable[[argparse.Namespace], int] = options.command
+    command: Callable[[argparse.Namespace], int] = options.handler
     try:
         return command(options)
     except HeldError as error:

@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--sim", metavar="SPEC", action="append", default=[], help="start a simulated board and list it, too")
     add_json(parser)
-    parser.set_defaults(command=run)
+    parser.set_defaults(handler=run)
 
 
 def run(options: argparse.Namespace) -> int:

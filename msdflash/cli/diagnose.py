@@ -25,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_connection(parser)
     parser.add_argument("--reset", action="store_true", help="measure more: halts and resets the target")
     add_json(parser)
-    parser.set_defaults(command=run)
+    parser.set_defaults(handler=run)
 
 
 def run(options: argparse.Namespace) -> int:

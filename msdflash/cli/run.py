@@ -31,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_connection(parser)
     add_base(parser)
     parser.add_argument("--verbose", "-v", action="store_true", help="log more")
-    parser.set_defaults(command=run)
+    parser.set_defaults(handler=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from msdflash.daemon.locks import Hold
     from msdflash.daemon.paths import Paths
     from msdflash.job.outcome import Changed, ListedProbe, Outcome
     from msdflash.sim.client import RunningBoard
@@ -64,9 +63,9 @@ class Session:
             raise UsageError(f"{len(probes)} probes are connected; name one of them:\n{rows}")
         return probes[0].unique_id if probes else NO_PROBE
 
-    def hold(self, probe: str, program: str) -> Hold:
-        """Hold the probe. Raises :class:`~msdflash.errors.HeldError`."""
-        return hold_probe(self.paths.runtime, probe, program)
+    def hold(self, probe: str, program: str) -> contextlib.AbstractContextManager[object]:
+        """Hold the probe, if there is one. Raises :class:`~msdflash.errors.HeldError`."""
+        return hold_probe(self.paths.runtime, probe, program) if probe != NO_PROBE else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def board_name(probe: ListedProbe, options: BoardOptions) -> str:
 
 def folder_name(name: str) -> str:
     """A name in upper-case ASCII letters, digits and single underscores, never empty, never a device of Windows."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = unicodedata.normalize("NFKD", name.upper()).encode("ascii", "ignore").decode()
     safe = re.sub(r"[^A-Z0-9]+", "_", plain.upper()).strip("_")[:_LONGEST].strip("_")
     if not safe or _RESERVED.fullmatch(safe):
         return f"BOARD_{safe}".rstrip("_")

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from msdflash.job.outcome import ListedProbe, Outcome
 
 log = logging.getLogger(__name__)
+# watchdog complains of its own races when a lane ends; what matters of it is told by the lanes.
+logging.getLogger("watchdog").addHandler(logging.NullHandler())
 
 PROGRAM = "msdflash run"
 LOOK = 2.0

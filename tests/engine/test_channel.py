@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 Ends = tuple[Channel, int, int]
 
 
-@pytest.fixture(
-    params=[pytest.param(SelectSource, marks=pytest.mark.skipif(os.name == "nt", reason="POSIX")), ThreadSource]
-)
+@pytest.fixture(params=[pytest.param(SelectSource, marks=pytest.mark.skipif(os.name == "nt", reason="POSIX")), ThreadSource])
 def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
     """A channel and the far ends of its standard output and standard error."""
     make: Callable[[int, int], Source] = request.param

@@ -88,7 +88,7 @@ def test_idle_workers_use_no_processor_time(hostile: Hostile) -> None:
     worker = pool.take()
     assert worker.channel.line(10) is not None  # it is ready: from now on it waits
     before = sum(process.cpu_times()[:2]) + sum(own.cpu_times()[:2])
-    assert worker.wait(0.5) is None
+    assert worker.wait(0.3) is None
     assert sum(process.cpu_times()[:2]) + sum(own.cpu_times()[:2]) - before < 0.05
     worker.end()
     pool.close()

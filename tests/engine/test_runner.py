@@ -21,7 +21,7 @@ from msdflash.job.readings import latest
 from msdflash.job.steps import Step
 
 ORDER = FlashOrder(job="j1", connection=Connection(probe="P1"), path="/nowhere", name="a.bin", sha256="0" * 64)
-QUICK = Limits(ready=10.0, first=1.0, longest=5.0, order=20.0, cancel=0.4, leave=0.3)
+QUICK = Limits(ready=10.0, first=0.5, longest=5.0, order=20.0, cancel=0.4, leave=0.3)
 
 Run = Callable[..., Outcome]
 Hostile = Callable[..., list[str]]
@@ -91,9 +91,7 @@ def test_good_worker_is_passed_through(run: Run) -> None:
 
 def test_hang_in_a_step_is_ended_at_its_deadline(run: Run) -> None:
     began = time.monotonic()
-    outcome = run(
-        'begin("measure"); measured("vtref", 3.3); touched(connected=True, halted=True); begin("load", 0.3); for_ever()'
-    )
+    outcome = run('begin("measure"); measured("vtref", 3.3); touched(connected=True, halted=True); begin("load", 0.3); for_ever()')
     assert time.monotonic() - began < 4
     assert failure(outcome) == ("timeout", Step.LOAD)
     assert latest(outcome.readings, "vtref") == 3.3
@@ -110,11 +108,11 @@ def test_untouched_target_stays_untouched_in_the_report(run: Run) -> None:
 
 
 def test_signs_of_life_do_not_extend_a_deadline_unless_they_say_so(run: Run) -> None:
-    drip = 'begin("verify", 0.4)\nwhile True: say(type="progress", step="verify", done=1, total=9); time.sleep(0.05)'
+    drip = 'begin("verify", 0.2)\nwhile True: say(type="progress", step="verify", done=1, total=9); time.sleep(0.05)'
     assert failure(run(drip)) == ("timeout", Step.VERIFY)
     slow = """
-begin("erase", 0.5)
-for n in range(4): time.sleep(0.25); say(type="progress", step="erase", done=n, total=4, extends=0.5)
+begin("erase", 0.3)
+for n in range(4): time.sleep(0.15); say(type="progress", step="erase", done=n, total=4, extends=0.3)
 finished(proved=True)
 """
     assert run(slow).proved
@@ -193,7 +191,7 @@ def test_endless_line_is_cut_off(run: Run) -> None:
 def test_flood_of_messages_is_cut_off(run: Run) -> None:
     rss = psutil.Process().memory_info().rss
     outcome = run("""
-begin("plan", 1.0)
+begin("plan", 0.5)
 block = (json.dumps({"type": "measured", "reading": {"name": "vtref", "value": 1}}) + "\\n") * 500
 while True: sys.stdout.write(block)
 """)
@@ -203,9 +201,7 @@ while True: sys.stdout.write(block)
 
 
 def test_flood_on_stderr_does_not_hold_up_the_job(run: Run) -> None:
-    outcome = run(
-        'begin("plan")\nfor n in range(3000): sys.stderr.write("noise %d " % n + "x" * 1000 + "\\n")\nos._exit(1)'
-    )
+    outcome = run('begin("plan")\nfor n in range(3000): sys.stderr.write("noise %d " % n + "x" * 1000 + "\\n")\nos._exit(1)')
     assert failure(outcome) == ("crash", Step.PLAN)
     assert outcome.log[-1].startswith("noise 2999")
     assert sum(map(len, outcome.log)) < 64 << 10
@@ -256,7 +252,7 @@ def test_grandchildren_die_too(run: Run, tmp_path: Path) -> None:
     """One in the worker's group, one that left it; both keep the worker's pipes open."""
     note = tmp_path / "pids"
     body = f"""
-begin("load", 1.0)
+begin("load", 0.6)
 a = subprocess.Popen(["sleep", "600"]); b = subprocess.Popen(["sleep", "600"], start_new_session=True)
 open({str(note)!r}, "w").write(f"{{a.pid}} {{b.pid}}")
 """
@@ -329,9 +325,7 @@ def test_unkillable_worker_marks_its_probe_broken(hostile: Hostile, monkeypatch:
     """A process in an endless driver call cannot be made here; a kill that reaches nobody looks the same."""
     monkeypatch.setattr("msdflash.engine.process.KILL_WAIT", 0.2)
     monkeypatch.setattr("msdflash.engine.process._kill_group", lambda process: None)
-    engine = Engine(
-        Pool(hostile('signal.signal(signal.SIGTERM, signal.SIG_IGN); begin("open", 0.2); for_ever()')), QUICK
-    )
+    engine = Engine(Pool(hostile('signal.signal(signal.SIGTERM, signal.SIG_IGN); begin("open", 0.2); for_ever()')), QUICK)
     first = engine.run(ORDER)
     assert first.broken is not None
     began = time.monotonic()
