@@ -135,6 +135,20 @@ def builtin_for(known: Device, flash_kib: int | None) -> Builtin | None:
     return min(fitting, key=lambda item: item.kib, default=None)
 
 
+def reachable_kib(known: Device, flash_kib: int, word: int) -> int:
+    """How much of a part's flash its builtin's algorithm can really erase and program, in KiB, from the start on.
+
+    Args:
+        known: the die.
+        flash_kib: what the size register says.
+        word: value of the register in ``known.half_when`` (anything where that is None).
+    """
+    if known.half_when is None or flash_kib >= known.kib[1]:
+        return flash_kib
+    register, value = known.half_when
+    return flash_kib // 2 if register.of(word) == value else flash_kib
+
+
 def target_for(family: Family, dev_id: int, flash_kib: int | None) -> str | None:
     """PyOCD's builtin target with this die's flash controller and layout, or None: then only a CMSIS-Pack helps.
 

@@ -230,6 +230,8 @@ class Device(msgspec.Struct, frozen=True):
         ram: ``(start, length)`` of each RAM, aliases included; what an initial stack pointer may point into.
         kib: least and most flash of parts with this die, in KiB.
         note: what a user of this row has to know, or empty.
+        half_when: ``(register, value)``: where the field has this value, parts with less than ``kib[1]`` have a bank at half
+            their flash that the builtins' algorithms cannot address. See :func:`msdflash.chips.families.reachable_kib`.
     """
 
     dev_id: int
@@ -239,6 +241,7 @@ class Device(msgspec.Struct, frozen=True):
     ram: tuple[tuple[int, int], ...] = ()
     kib: tuple[int, int] = (0, 0xFFFF)
     note: str = ""
+    half_when: tuple[Register, int] | None = None
 
 
 class Family(msgspec.Struct, frozen=True):

@@ -35,6 +35,8 @@ from msdflash.chips.stm32_registers import (
     rdp_byte,
 )
 
+_DUAL_BANK = (Register(0x4002_2020, 21, 1), 1)  # header l4: FLASH_OPTR.DUALBANK; set by default (SEGGER wiki, STM32L4)
+
 # The builtin's algorithm sets the bank bit from 0x08080000 on only (disassembled); RM0351 3.3.1 puts bank 2 of smaller
 # parts lower.
 BANK_NOTE = (
@@ -86,6 +88,7 @@ L4 = Family(
             ((0x2000_0000, 96 * KIB), (0x1000_0000, 32 * KIB)),  # RM0351 2.2.2: SRAM1, SRAM2
             (256, 1024),
             BANK_NOTE,
+            _DUAL_BANK,
         ),
         Device(
             0x435,
@@ -103,6 +106,7 @@ L4 = Family(
             ((0x2000_0000, 320 * KIB), (0x1000_0000, 64 * KIB)),  # RM0351 2.2.2
             (512, 1024),
             BANK_NOTE,
+            _DUAL_BANK,
         ),
         Device(
             0x462,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from typing import Any
 
@@ -18,6 +19,7 @@ from msdflash.chips.families import (
     devices_of_target,
     family_of_target,
     identify,
+    reachable_kib,
     target_for,
 )
 from msdflash.chips.model import Family
@@ -33,6 +35,7 @@ ALL = [(family, known, item) for family in FAMILIES for known in family.devices 
 def builtins() -> dict[str, Any]:
     from pyocd.target.builtin import BUILTIN_TARGETS
 
+    gc.freeze()  # what pyOCD's import leaves stays for good: the guard's collection after each test need not walk it
     return dict(BUILTIN_TARGETS)
 
 
@@ -180,6 +183,16 @@ def test_targets(family: Family, dev_id: int, kib: int | None, target: str | Non
 def test_family_of_target(target: str, family: str | None) -> None:
     found = family_of_target(target)
     assert (found.id if found else None) == family
+
+
+@pytest.mark.parametrize(
+    ("dev_id", "kib", "optr", "reachable"),
+    [(0x415, 1024, 1 << 21, 1024), (0x415, 512, 1 << 21, 256), (0x415, 512, 0, 512), (0x462, 512, 1 << 21, 512)],
+)
+def test_a_second_bank_out_of_reach(dev_id: int, kib: int, optr: int, reachable: int) -> None:
+    known = device(L4, dev_id)
+    assert known is not None
+    assert reachable_kib(known, kib, optr) == reachable
 
 
 def test_boot_kinds() -> None:
