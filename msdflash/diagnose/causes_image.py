@@ -57,7 +57,7 @@ IMAGE_CAUSES: tuple[Cause, ...] = (
         "image-would-lock",
         "the file would lock the chip",
         "ERROR_SECURITY_BITS",
-        Remedy("Remove the protection words from the image.", "a build"),
+        Remedy("Take the words that set the protection out of the image.", "a build"),
     ),
     cause(
         "image-unknown-format",

@@ -1,0 +1,280 @@
+"""Adversarial twins: boards and probes that share most of their evidence. A wrong ``certain`` here sends somebody to the wrong place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msdflash.diagnose.finding import Confidence, Diagnosis
+from msdflash.diagnose.rules import diagnose
+from msdflash.job.outcome import Failure, Outcome, ProbeFacts, TargetFacts
+from msdflash.job.readings import Reading
+from msdflash.job.steps import Step
+
+RESET = 0x0201_0001
+RUNS = 0x0101_0000
+DP = 0x2BA0_1477
+CORE_HELD: dict[str, Any] = {
+    "swd.dpidr": DP, "dp.power_ack": True, "ap.idr": 0x2477_0011, "ap.csw": 0x2300_0052, "core.cpuid": 0x410F_C241,
+    "core.dhcsr": [RESET] * 6, "core.dhcsr_ms": 101.0, "core.reset_catch": "still-in-reset", "chip.dev_id": 0x415, "chip.family": "stm32l4",
+    "target.expected": {"target": "stm32l475xg", "family": "stm32l4", "dev_ids": [0x415]},
+}  # fmt: skip
+SILENT: dict[str, Any] = {"swd.ack": "no-ack", "swd.sweep": {"100000": [0, 3], "1000000": [0, 3]}}
+
+
+def job(
+    probe: str, kind: str, readings: dict[str, Any], *, step: Step = Step.MEASURE, target: str = "stm32l475xg", running: str = "unknown"
+) -> Diagnosis:
+    return diagnose(
+        Outcome(
+            job="1",
+            proved=not kind,
+            running=running,
+            failure=Failure(step, kind, "it stopped") if kind else None,
+            readings=tuple(Reading(name, value) for name, value in readings.items()),
+            probe=ProbeFacts("1", probe),
+            target=TargetFacts(target) if target else None,
+        )
+    )
+
+
+def standing(diagnosis: Diagnosis) -> dict[str, str]:
+    return {item.cause: str(item.confidence) for item in diagnosis.findings}
+
+
+def certain(diagnosis: Diagnosis) -> set[str]:
+    return {item.cause for item in diagnosis.findings if item.confidence is Confidence.CERTAIN}
+
+
+# --- the founding case: a reset switch mounted rotated, nRESET at 0 V for good ----------------------------------------------------
+
+
+def test_founding_case_on_an_st_link() -> None:
+    result = job("stlink", "core-in-reset", CORE_HELD | {"vtref": 3.28})
+    told = standing(result)
+    assert told["held-in-reset"] == "certain"  # the core, on 5 of 5 reads, and never out of it
+    assert told["reset-held-by-board"] == "likely"  # never more: this probe cannot see the pin
+    assert told["reset-loop"] == told["no-target-power"] == told["swd-open"] == told["wrong-target"] == "ruled-out"
+    first = result.first
+    assert first is not None
+    assert first.cause == "held-in-reset"
+    words = " ".join(first.reasons)
+    assert "5 of 5 reads over 101 ms" in words
+    assert "cannot read the nRESET pin" in words
+    assert "measure nRESET to GND" in result.measure_next
+
+
+def test_founding_case_on_an_st_link_whose_cached_pin_is_sent_all_the_same() -> None:
+    """What an ST-LINK returns for nRESET is what was last written. Whatever arrives must not count."""
+    honest = job("stlink", "core-in-reset", CORE_HELD)
+    fooled = job(
+        "stlink", "core-in-reset", CORE_HELD | {"nreset.undriven": [1] * 10, "nreset.connected": [1] * 5, "nreset.pin_proven": True}
+    )
+    assert standing(fooled) == standing(honest)
+
+
+def test_founding_case_on_a_proven_cmsis_dap() -> None:
+    line = {"nreset.undriven": [0] * 10, "nreset.connected": [0] * 5, "nreset.pin_proven": True}
+    result = job("cmsis-dap", "core-in-reset", CORE_HELD | line)
+    told = standing(result)
+    assert told["held-in-reset"] == "certain"
+    assert told["reset-held-by-board"] == "likely"
+    assert told["reset-held-by-probe"] == "unlikely"
+    assert result.measure_next == ""
+    words = " ".join(reason for item in result.findings for reason in item.reasons)
+    assert "LOW in 10 of 10 samples" in words
+
+
+def test_founding_case_on_a_j_link() -> None:
+    told = standing(job("jlink", "core-in-reset", CORE_HELD | {"nreset.undriven": [0] * 10, "nreset.pin_proven": True, "vtref": 3.3}))
+    assert (told["held-in-reset"], told["reset-held-by-board"]) == ("certain", "likely")
+
+
+# --- twins of it ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_stuck_or_unproven_probe_does_not_accuse_the_board() -> None:
+    stuck = {"nreset.undriven": [0] * 10, "nreset.connected": [0] * 5, "nreset.released": [0] * 5, "nreset.pin_proven": False}
+    result = job("cmsis-dap", "core-in-reset", CORE_HELD | stuck)
+    told = standing(result)
+    assert told["reset-held-by-board"] == told["reset-held-by-probe"] == "possible"
+    assert "Unplug the probe" in result.measure_next
+    assert "never been seen high" in " ".join(reason for item in result.findings for reason in item.reasons)
+
+
+def test_a_constant_0_read_back_on_a_running_board_is_no_reset() -> None:
+    """DAPLink on an nRF52820 answers 0 for ever. The core's flag says that it runs."""
+    constant = {"nreset.undriven": [0] * 10, "nreset.connected": [0] * 5, "nreset.pin_proven": False, "core.dhcsr": [RESET, RUNS]}
+    result = job("cmsis-dap", "verify", CORE_HELD | constant | {"core.reset_catch": ""}, step=Step.VERIFY)
+    told = standing(result)
+    assert told["held-in-reset"] == "ruled-out"
+    assert "reset-held-by-board" not in told
+
+
+def test_a_constant_0_read_back_on_a_silent_board_says_nothing_of_reset() -> None:
+    constant = {"nreset.undriven": [0] * 10, "nreset.connected": [0] * 5, "nreset.pin_proven": False}
+    told = standing(job("cmsis-dap", "no-dp", SILENT | constant))
+    assert "held-in-reset" not in told
+    assert told["no-target-power"] == told["swd-open"] == told["swd-swapped"] == "possible"
+
+
+def test_a_3_us_loop_reads_like_held_until_the_catch_test() -> None:
+    before = {name: value for name, value in CORE_HELD.items() if name != "core.reset_catch"}
+    untested = standing(job("stlink", "core-in-reset", before, target="mk64fn1m0vll12"))
+    assert untested["held-in-reset"] == untested["reset-loop"] == "possible"
+    caught = standing(job("stlink", "no-halt", CORE_HELD | {"core.reset_catch": "halted", "nreset.rise_ms": 0.3}, target="mk64fn1m0vll12"))
+    assert (caught["held-in-reset"], caught["reset-loop"]) == ("ruled-out", "likely")
+
+
+def test_a_late_supervisor_is_neither_held_nor_looping() -> None:
+    late = CORE_HELD | {"core.reset_catch": "halted", "nreset.rise_ms": 380.0}
+    for probe in ("stlink", "cmsis-dap"):
+        result = job(probe, "no-halt", late)
+        told = standing(result)
+        assert result.first is not None
+        assert result.first.cause == "reset-released-late"
+        assert told["held-in-reset"] == "ruled-out"
+        assert "reset-held-by-board" not in told
+        assert "380 ms" in " ".join(result.first.reasons)
+    pulsed = CORE_HELD | {"nreset.undriven": [0] * 10, "nreset.released": [0, 0, 0, 1, 1], "nreset.rise_ms": 60.0}
+    result = job("cmsis-dap", "core-in-reset", pulsed)
+    assert result.first is not None
+    assert result.first.cause == "reset-released-late"
+    assert "held-in-reset" not in certain(result)
+
+
+def test_a_line_that_rises_at_once_is_not_late() -> None:
+    quick = {"nreset.undriven": [1] * 10, "nreset.released": [1] * 5, "nreset.rise_ms": 85.0, "swd.dpidr": DP, "core.dhcsr": [RESET, RUNS]}
+    assert standing(job("cmsis-dap", "", quick, running="running")) == {}
+
+
+def test_the_line_falls_when_we_connect() -> None:
+    told = standing(job("cmsis-dap", "core-in-reset", CORE_HELD | {"nreset.undriven": [1] * 10, "nreset.connected": [0] * 5}))
+    assert told["reset-held-by-own-session"] == "likely"
+    assert told["reset-held-by-board"] == "ruled-out"
+
+
+def test_a_push_pull_probe_lifts_a_weak_line() -> None:
+    weak = {"nreset.undriven": [0] * 10, "nreset.connected": [1] * 5, "swd.dpidr": DP, "core.dhcsr": [RESET, RUNS]}
+    told = standing(job("cmsis-dap", "", weak, running="running"))
+    assert told == {"reset-weakly-held": "likely"}
+
+
+def test_a_held_nrf52_is_silent_and_not_called_unpowered() -> None:
+    line = {"nreset.undriven": [0] * 10, "nreset.connected": [0] * 5, "nreset.pin_proven": True}
+    result = job("cmsis-dap", "no-dp", SILENT | line, target="nrf52840")
+    told = standing(result)
+    assert result.first is not None
+    assert (result.first.cause, told["held-in-reset"]) == ("held-in-reset", "likely")
+    assert told["no-target-power"] == "possible"  # an unpowered board has a low nRESET, too
+
+
+# --- silence ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_no_power_and_open_wires_are_one_set_on_cmsis_dap() -> None:
+    result = job("cmsis-dap", "no-dp", SILENT, target="")
+    told = standing(result)
+    assert result.first is not None
+    assert result.first.cause == "swd-silent"
+    assert {told[name] for name in ("no-target-power", "swd-open", "swd-swapped", "debug-off", "chip-dead", "debug-locked")} == {"possible"}
+    assert certain(result) == {"swd-silent"}
+    assert "power LED" in result.measure_next
+
+
+def test_a_voltage_that_this_probe_cannot_measure_does_not_count() -> None:
+    assert standing(job("cmsis-dap", "no-dp", SILENT | {"vtref": 0.0})) == standing(job("cmsis-dap", "no-dp", SILENT))
+
+
+def test_the_same_silence_on_an_st_link_with_and_without_voltage() -> None:
+    dead = job("stlink", "no-dp", SILENT | {"vtref": 0.01})
+    assert dead.first is not None
+    assert (dead.first.cause, dead.first.confidence) == ("no-target-power", "likely")
+    alive = standing(job("stlink", "no-dp", SILENT | {"vtref": 3.29}))
+    assert (alive["no-target-power"], alive["swd-open"]) == ("unlikely", "possible")
+
+
+def test_vtref_0_with_an_answering_chip_is_a_missing_wire_not_missing_power() -> None:
+    told = standing(job("stlink", "core-in-reset", CORE_HELD | {"vtref": 0.0}))
+    assert told["vtref-not-wired"] == "certain"
+    assert told["no-target-power"] == "ruled-out"
+    healthy = job("stlink", "", {"swd.dpidr": DP, "vtref": 0.0}, running="running")
+    assert standing(healthy) == {"vtref-not-wired": "certain"}
+
+
+def test_silence_under_reset_counts_only_where_the_wire_is_proven() -> None:
+    under: dict[str, Any] = SILENT | {"swd.dpidr_under_reset": None}
+    assert standing(job("stlink", "no-dp", under))["debug-off"] == "possible"
+    assert standing(job("cmsis-dap", "no-dp", under | {"nreset.undriven": [1] * 10, "nreset.pin_proven": True}))["debug-off"] == "unlikely"
+    assert (
+        standing(job("cmsis-dap", "no-dp", under | {"nreset.undriven": [1], "nreset.pin_proven": True}, target="nrf52840"))["debug-off"]
+        == "possible"
+    )
+
+
+# --- locks, RAM, flash --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_open_f1_whose_flag_is_0_is_not_locked() -> None:
+    """F1 has a flag, not a byte: 0 is open. A byte rule would call it level 1."""
+    told = standing(
+        job("stlink", "erase", {"swd.dpidr": 0x1BA0_1477, "chip.family": "stm32f1", "option.rdp": [0, 0]}, target="stm32f103rb")
+    )
+    assert told["rdp1"] == "ruled-out"
+    assert standing(job("stlink", "locked", {"chip.family": "stm32f1", "option.rdp": [1, 1]}))["rdp1"] == "likely"
+
+
+def test_a_lock_that_is_read_once_or_flickers_is_not_certain() -> None:
+    base = {"swd.dpidr": DP, "chip.family": "stm32l4", "flash.read_fault": 0x0800_0000}
+    assert standing(job("stlink", "locked", base | {"option.rdp": [0xBB]}))["rdp1"] == "likely"
+    assert standing(job("stlink", "locked", base | {"option.rdp": [0xBB, 0xAA]}))["rdp1"] == "unlikely"
+
+
+def test_ram_that_fails_in_reset_is_not_called_bad() -> None:
+    ram = {"ram.test": {"ok": False, "address": 0x2000_0000, "wrote": 1, "read": 0, "bad": 256, "words": 256, "kind": "lost"}}
+    result = job("stlink", "ram", CORE_HELD | ram, step=Step.LOAD)
+    assert standing(result)["ram-lost"] == "unlikely"
+    assert result.first is not None
+    assert result.first.cause == "held-in-reset"
+
+
+def test_link_noise_is_not_called_worn_flash() -> None:
+    noisy = {
+        "swd.dpidr": DP,
+        "verify.pattern": "bits",
+        "verify.first": {"address": 0x0800_0000, "expected": 1, "read": 3, "bad": 1, "bytes": 4096},
+    }
+    moved = standing(job("stlink", "verify", noisy | {"verify.reread": "moved"}, step=Step.VERIFY))
+    assert "flash-worn" not in moved
+    assert moved["verify-misread"] == "certain"
+
+
+def test_a_stale_status_flag_without_a_covering_range_is_not_certain() -> None:
+    call = {"function": "EraseSector", "address": 0x0800_1000, "r0": 1}
+    stale = {"swd.dpidr": DP, "chip.family": "stm32l4", "algo.call": call, "flash.sr": 0x10, "option.wrp": []}
+    assert standing(job("stlink", "erase", stale, step=Step.ERASE))["write-protected-sector"] == "likely"
+
+
+def test_two_causes_at_once_are_both_told() -> None:
+    wrong = {"chip.dev_id": 0x435, "target.expected": {"target": "stm32l475xg", "dev_ids": [0x415]}}
+    assert {"held-in-reset", "wrong-target"} <= certain(job("stlink", "core-in-reset", CORE_HELD | wrong))
+
+
+def test_a_same_device_id_of_another_family_is_another_chip() -> None:
+    wrong = {
+        "chip.dev_id": 0x415,
+        "chip.family": "stm32f4",
+        "target.expected": {"target": "stm32l475xg", "family": "stm32l4", "dev_ids": [0x415]},
+    }
+    assert standing(job("stlink", "wrong-chip", CORE_HELD | wrong))["wrong-target"] == "certain"
+
+
+def test_a_good_job_has_nothing_to_say() -> None:
+    good = {"swd.dpidr": DP, "vtref": 3.3, "nreset.undriven": [1] * 10, "core.dhcsr": [RESET, RUNS], "ram.test": {"ok": True, "words": 9}}
+    assert job("stlink", "", good, running="running") == Diagnosis()
+
+
+def test_nothing_fits() -> None:
+    first = job("stlink", "unexpected", {"swd.dpidr": DP, "engine.error": "KeyError: 'x'"}, step=Step.CONNECT).first
+    assert first is not None
+    assert (first.cause, first.confidence) == ("unexplained", "possible")
+    assert "KeyError" in " ".join(first.reasons)
