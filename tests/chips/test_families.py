@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +91,15 @@ def test_header_kinds_and_transforms_exist() -> None:
     for family in FAMILIES:
         assert family.boot in _HEADERS
         assert set(family.transforms) <= set(TRANSFORMS)
+
+
+def test_the_document_lists_every_die_and_target() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "targets.md").read_text(encoding="utf-8")
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in document.splitlines() if line.startswith("| ")}
+    for family in FAMILIES:
+        for known in family.devices:
+            assert all(f"`{item.target}` ({item.kib} KiB)" in rows[known.part] for item in known.builtins)
+            assert known.builtins or "CMSIS-Pack" in rows[known.part]
 
 
 # --- identity --------------------------------------------------------------------------------------------------------------
