@@ -161,7 +161,7 @@ class Lane:
     def run(self) -> None:
         """Work until :meth:`stop`. Never raises: what fails is told and tried again."""
         try:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() or self._unfinished():
                 try:
                     delay = self.once()
                 except Exception as error:  # noqa: BLE001 - one bad pass must not end the daemon
@@ -169,7 +169,9 @@ class Lane:
                     self._set("trouble", f"{type(error).__name__}: {error}")
                     self._tell("trouble", text=self._text)
                     delay = self.config.retry
-                if delay > 0:
+                    if self._stopping.is_set():
+                        break  # the journal knows; the next start goes on
+                if delay > 0 and not self._stopping.is_set():
                     self.wake.wait(delay)
                     # A storm of events must not turn into a storm of scans.
                     self._stopping.wait(min(delay, self.config.fast / 2))
@@ -204,6 +206,7 @@ class Lane:
             self._tell("back", text=str(self._folder.path))
         if self._fresh:
             sweep(opened, self.attic, set(self.journal.open))
+            self._publisher.recognise(opened)
             if self.journal.last is not None:
                 self._publisher.adopt_extras(self.journal.last.publication.extras)
             self._fresh = False
@@ -232,23 +235,26 @@ class Lane:
             self._refresh.clear()
             fresh = self._resting(self.journal.remount)
             last = None if self.journal.last is None else self.journal.last.publication
-            first = self._calm is None
             self._calm = fresh if last is None else msgspec.structs.replace(fresh, fail=last.fail, extras=last.extras)
-            if first:
-                self._publisher.rest(opened, self._calm)
             self._publisher.refresh(opened, self._calm)
         return self._publisher.rest(opened, self._calm)
 
     # --- one drop -----------------------------------------------------------------------------------------------------------------
 
+    def _unfinished(self) -> bool:
+        """Whether a job has ended whose answer is not published yet. A folder that is away is not waited for."""
+        if self._away:
+            return False
+        return any(entry.answered is not None for entry in self.journal.open.values()) or bool(set(self._takes.held) - self._takes.regrown)
+
     def _work(self) -> float | None:
         """Do the oldest open drop that can be done. 0: something was done; seconds: wait; None: nothing to do."""
         wait: float | None = None
         for entry in list(self.journal.open.values()):
-            if self._stopping.is_set():
-                return wait
             if entry.answered is not None:
                 return self.config.retry
+            if self._stopping.is_set() and entry.drop.id not in self._takes.held:
+                continue
             done = self._work_on(entry)
             if done == 0:
                 return 0
@@ -267,7 +273,7 @@ class Lane:
             self._takes.regrown.add(drop.id)
             return self.config.fast
         self._takes.regrown.discard(drop.id)
-        held = self._takes.held.pop(drop.id, None)
+        held = self._takes.held.get(drop.id)
         if held is not None:
             self._answer(entry, held)
             return 0
@@ -285,8 +291,8 @@ class Lane:
             return early
         outcome = self._flash(entry)
         if outcome is not None:
+            self._takes.held[drop.id] = outcome  # so that it is not flashed again if the answer cannot be recorded
             if self._changed(drop) is Fate.GROWN and drop.retakes == 0:
-                self._takes.held[drop.id] = outcome
                 self._takes.regrown.add(drop.id)
             else:
                 self._answer(entry, outcome)
@@ -295,6 +301,7 @@ class Lane:
     def _changed(self, drop: Drop) -> Fate:
         try:
             with self._folder.opened() as opened:
+                self._takes.follow_renames(opened.root)
                 return fate(opened.root, drop, self._spool, self._takes.name_of(drop))[0]
         except (FolderAbsentError, OSError):
             return Fate.GONE
@@ -370,6 +377,7 @@ class Lane:
         context = self._context(attempts=entry.starts, kept=kept)
         answer = self._answer_to(outcome, drop, context)
         self.journal.write(Answered(drop.id, context.remount, answer))
+        self._takes.held.pop(drop.id, None)
         self._tell("answered", drop, answer=answer)
 
     def _publish_all(self, opened: Opened) -> None:
@@ -377,6 +385,7 @@ class Lane:
         for entry in list(self.journal.open.values()):
             if entry.answered is None:
                 continue
+            self._takes.follow_renames(opened.root)
             self._set("publishing")
             drop, answered = entry.drop, entry.answered
             gone = True

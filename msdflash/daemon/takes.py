@@ -104,7 +104,7 @@ class Takes:
         """Take what is ready. Returns seconds until the next look is due, or None if nothing is on its way. Raises OSError."""
         root = opened.root
         self._forget_left(root)
-        self._follow_renames(root)
+        self.follow_renames(root)
         busy = any(entry.answered is None for entry in self._journal.open.values())
         looked = self._intake.look(root, skip=lambda sight: self._is_known(root, sight), busy=busy)
         self._full = {name: waiting for name, waiting in self._full.items() if root.exists(name)}
@@ -124,7 +124,8 @@ class Takes:
             if not same:
                 self._journal.write(Cleared(drop.id))
 
-    def _follow_renames(self, root: Place) -> None:
+    def follow_renames(self, root: Place) -> None:
+        """Note the new names of open drops that were renamed since they were taken."""
         lost = [
             entry.drop
             for entry in self._journal.open.values()

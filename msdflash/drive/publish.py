@@ -29,6 +29,8 @@ __all__ = ["DETAILS", "FAIL", "MBED", "Publication", "Publisher", "inside", "kee
 DETAILS = "DETAILS.TXT"
 MBED = "MBED.HTM"
 FAIL = "FAIL.TXT"
+_MARKS = {DETAILS: b"Remount count: ", MBED: b"<", FAIL: b"error: "}
+_LARGEST = 256 * 1024
 _MODE = 0o644
 _TWINS = {DETAILS: "details.txt", MBED: "mbed.htm"}
 """Old readers open these in lower case, as FAT lets them; where case matters the same bytes are there under both names."""
@@ -93,6 +95,17 @@ class Publisher:
     def adopt_extras(self, names: Iterable[str]) -> None:
         """Names that an earlier run published."""
         self._extras.update(names)
+
+    def recognise(self, opened: Opened) -> None:
+        """After a start or an absence: files under our names that bear our mark are ours, as an earlier run left them. Raises OSError."""
+        for name in opened.root.names():
+            mark = next((mark for own, mark in _MARKS.items() if own.casefold() == name.casefold()), None)
+            sight = None if mark is None else _see(opened.root, name)
+            if mark is None or sight is None or sight.kind is not EntryKind.FILE or sight.size > _LARGEST:
+                continue
+            data = opened.root.read(name, _LARGEST)
+            if mark in data and len(data) == sight.size:
+                self._known[name] = _Known(data, sight.sign)
 
     def begin(self, opened: Opened) -> None:
         """A job starts: the last failure's files go. Raises OSError."""
@@ -178,7 +191,7 @@ class Publisher:
         if sight is None:
             return
         known = self._known.pop(name, None)
-        if sight.kind is EntryKind.FILE and known is not None and self._ours(opened, name, sight, known):
+        if sight.kind is EntryKind.FILE and self._ours(opened, name, sight, known):
             opened.root.unlink(name)
         else:
             self._evict(opened, name)
@@ -207,10 +220,10 @@ class Publisher:
 
     @staticmethod
     def _ours(opened: Opened, name: str, sight: Sight, known: _Known | None) -> bool:
-        """Whether the file still holds what we put there; without knowledge, after a restart, it counts as ours."""
-        if known is None or known.sign == sight.sign:
-            return True
-        return sight.size == len(known.data) and opened.root.read(name, len(known.data) + 1) == known.data
+        """Whether the file still holds what we put there."""
+        if known is None:
+            return False
+        return known.sign == sight.sign or (sight.size == len(known.data) and opened.root.read(name, len(known.data) + 1) == known.data)
 
     def _evict(self, opened: Opened, name: str) -> None:
         keep(opened, opened.root, name, new_id(), name, self._attic)

@@ -41,8 +41,12 @@ def fate(place: Place, drop: Drop, spool: Spool, name: str | None = None) -> tup
         return Fate.GONE, None
     if drop.kind is not EntryKind.FILE or drop.spool is None:
         return (Fate.SAME if drop.is_at(sight) else Fate.OTHER), sight
-    if sight.kind is not EntryKind.FILE or sight.identity != drop.identity:
+    if sight.kind is not EntryKind.FILE:
         return Fate.OTHER, sight
+    if sight.identity != drop.identity:
+        # Numbers of devices, and on some file systems of files, change when they are mounted again; size, time and all bytes do not.
+        same = (sight.size, sight.mtime_ns) == (drop.size, drop.mtime_ns) and spool.begins(place, sight, drop.spool)
+        return (Fate.SAME if same else Fate.OTHER), sight
     if drop.is_at(sight) and sight.ctime_ns == drop.ctime_ns:
         return Fate.SAME, sight
     if sight.size < drop.size or not spool.begins(place, sight, drop.spool):

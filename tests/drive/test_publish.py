@@ -80,7 +80,7 @@ def test_the_order_holds_for_readers_that_never_sleep(desk: Desk) -> None:
     stop = threading.Event()
     wrong: list[str] = []
     looks = [0]
-    expecting = threading.Event()
+    expecting = [0]  # the round in which the file, once gone, must have left FAIL.TXT behind; 0 while a new round begins
 
     def read(name: str) -> bytes | None:
         try:
@@ -91,9 +91,10 @@ def test_the_order_holds_for_readers_that_never_sleep(desk: Desk) -> None:
     def hammer() -> None:
         while not stop.is_set():
             first = read("DETAILS.TXT")
-            gone = expecting.is_set() and not (desk.root / "a.hex").exists()
+            expected = expecting[0]
+            gone = not (desk.root / "a.hex").exists()
             fail = read("FAIL.TXT")
-            again = expecting.is_set()
+            steady = expected != 0 and expecting[0] == expected
             if not (desk.root / "MBED.HTM").exists() or first is None:
                 wrong.append("MBED.HTM or DETAILS.TXT missing")
                 continue
@@ -101,7 +102,7 @@ def test_the_order_holds_for_readers_that_never_sleep(desk: Desk) -> None:
             whole = {publication(number, fail=True).fail for number in (count, count + 1)} | {None}
             if fail not in whole:
                 wrong.append(f"count {count}: torn or old FAIL.TXT {fail!r:.40}")
-            if gone and again and fail is None:
+            if gone and steady and fail is None:
                 wrong.append(f"count {count}: the file is gone and there is no FAIL.TXT")
             looks[0] += 1
 
@@ -110,10 +111,10 @@ def test_the_order_holds_for_readers_that_never_sleep(desk: Desk) -> None:
     deadline = time.monotonic() + 10
     try:
         for count in range(1, rounds + 1):
-            expecting.clear()
+            expecting[0] = 0
             (desk.root / "a.hex").write_bytes(b"x")
             desk.begin()
-            expecting.set()
+            expecting[0] = count
             desk.publish(publication(count, fail=True), (desk.root / "a.hex").unlink)
             assert time.monotonic() < deadline
             # The next job starts only once the reader has seen this state; otherwise old and new could not be told apart.
