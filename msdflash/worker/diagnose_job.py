@@ -38,7 +38,8 @@ class DiagnoseJob:
         channel.begin(Step.MEASURE, 10)
         quick_errors(self.probe)
         reset = self.order.reset
-        self.raw = measure.first_look(channel, self.probe, pin_proven=connection.pin_proven, may_write=reset, may_reset=reset)
+        self.raw = RawTarget(self.probe)
+        measure.first_look(channel, self.probe, self.raw, pin_proven=connection.pin_proven, may_write=reset, may_reset=reset)
         channel.begin(Step.IDENTIFY, 5)
         found = silicon.identify(channel, self.raw)
         if found.family is not None:

@@ -25,8 +25,8 @@ from msdflash.worker.measure import DEMCR, DHCSR, S_HALT
 from msdflash.worker.raw import RawTarget
 from msdflash.worker.trouble import classify
 
-MOST_BYTES = 64 * 1024 * 1024
-"""A larger file is no firmware for a microcontroller; the drive refuses it before we see it."""
+_LINK_MATTERS = {"transfer", "flash-read", "no-ap", "no-dp", "no-power-ack", "unexpected", "ram", "algo-readback", "verify", "no-halt"}
+"""Failures that a bad link can cause, too: then the link itself is measured."""
 
 
 class FlashJob:
@@ -104,15 +104,21 @@ class FlashJob:
         opened = self._probe()
         channel.begin(Step.MEASURE, 10)
         quick_errors(opened)
+        self.raw = raw = RawTarget(opened)
         if connection.connect == "under-reset":
             channel.touch(reset=True, halted=True)
-            self.raw = measure.connect_under_reset(channel, opened, pin_proven=connection.pin_proven)
+            measure.connect_under_reset(channel, opened, raw, pin_proven=connection.pin_proven)
         else:
-            self.raw = measure.first_look(channel, opened, pin_proven=connection.pin_proven, may_write=True, may_reset=True)
+            measure.first_look(channel, opened, raw, pin_proven=connection.pin_proven, may_write=True, may_reset=True)
         channel.begin(Step.IDENTIFY, 5)
-        self.silicon = silicon.identify(channel, self.raw)
-        if self.silicon.family is not None:
-            silicon.check_lock(channel, self.raw, self.silicon.family)
+        try:
+            self.silicon = silicon.identify(channel, raw)
+            if self.silicon.family is not None:
+                silicon.check_lock(channel, raw, self.silicon.family)
+        except StepFailed:
+            raise
+        except Exception as error:
+            raise self._trouble("transfer", "reading the chip's identity failed", error) from error
 
     def _connect(self) -> None:
         channel, connection = self.channel, self.order.connection
@@ -273,11 +279,14 @@ class FlashJob:
 
     def autopsy(self, failed: StepFailed) -> None:
         """More evidence after a failure of the link; within a second, and never more than reading."""
-        if failed.kind not in {"transfer", "flash-read", "no-ap", "unexpected", "ram", "algo-readback", "verify"} or self.raw is None:
+        if failed.kind not in _LINK_MATTERS or self.raw is None:
             return
         with contextlib.suppress(Exception):
             quick_errors(self._probe())
-            measure.link_quality(self.channel, self._raw())
+            raw = self._raw()
+            if self.channel.step not in {Step.MEASURE, Step.IDENTIFY}:
+                measure.after_error(self.channel, raw)
+            measure.link_quality(self.channel, raw)
 
     def close(self) -> None:
         """Leave the target in a state that can be told, let go of nRESET, close the probe. Never raises."""

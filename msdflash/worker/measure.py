@@ -86,8 +86,8 @@ def target_voltage(probe: DebugProbe) -> float | None:
     return None
 
 
-def first_look(channel: Channel, probe: DebugProbe, *, pin_proven: bool, may_write: bool, may_reset: bool) -> RawTarget:
-    """Measure from pins to core. Returns raw access to a target whose core can be worked with.
+def first_look(channel: Channel, probe: DebugProbe, raw: RawTarget, *, pin_proven: bool, may_write: bool, may_reset: bool) -> None:
+    """Measure from pins to core; afterwards ``raw`` reaches a target whose core can be worked with.
 
     Args:
         pin_proven: this probe's nRESET read-back was seen high before.
@@ -98,7 +98,6 @@ def first_look(channel: Channel, probe: DebugProbe, *, pin_proven: bool, may_wri
         StepFailed: ``usb``, ``no-dp``, ``no-power-ack``, ``no-ap``, ``core-in-reset`` or ``transfer``.
     """
     _probe_pins(channel, probe, pin_proven)
-    raw = RawTarget(probe)
     _debug_port(channel, probe, raw, may_reset=may_reset)
     proven = pin_proven or bool(channel_saw_high(channel))
     levels = _usb_guard(channel, lambda: sample_nreset(probe, 5, 0.0))
@@ -107,17 +106,15 @@ def first_look(channel: Channel, probe: DebugProbe, *, pin_proven: bool, may_wri
         channel.measure("nreset.pin_proven", proven or 1 in levels)
     _power_and_ap(channel, raw)
     core(channel, raw, may_write=may_write)
-    return raw
 
 
-def connect_under_reset(channel: Channel, probe: DebugProbe, *, pin_proven: bool) -> RawTarget:
+def connect_under_reset(channel: Channel, probe: DebugProbe, raw: RawTarget, *, pin_proven: bool) -> None:
     """Connect while nRESET is low, trap the first instruction, let go: for programs that sleep or take the SWD pins.
 
     nRESET is asserted *after* DAP_Connect, because several probes let go of it or drive it high there (DAPLink's PORT_SWD_SETUP).
     Leaves the core halted at its reset vector.
     """
     _probe_pins(channel, probe, pin_proven)
-    raw = RawTarget(probe)
 
     def under() -> None:
         # An ST-LINK refuses to enter SWD mode while the target is silent, and takes reset commands before.
@@ -134,13 +131,12 @@ def connect_under_reset(channel: Channel, probe: DebugProbe, *, pin_proven: bool
         finally:
             probe.assert_reset(False)
 
-    _link_step(channel, "no-dp", "the debug port did not answer while nRESET was held low", under)
+    _link_step(channel, raw, "no-dp", "the debug port did not answer while nRESET was held low", under)
     end = time.monotonic() + HELD_PATIENCE
-    while not _link_step(channel, "transfer", "reading the core's state failed", lambda: raw.read32(DHCSR)) & S_HALT:
+    while not _link_step(channel, raw, "transfer", "reading the core's state failed", lambda: raw.read32(DHCSR)) & S_HALT:
         if time.monotonic() > end:
             break
     core(channel, raw, may_write=True)
-    return raw
 
 
 def _has_sequences(probe: DebugProbe) -> bool:
@@ -242,8 +238,11 @@ def under_reset(probe: DebugProbe, raw: RawTarget) -> int | None:
         probe.assert_reset(False)
 
 
-def _link_step(channel: Channel, kind: str, message: str, action: Callable[[], T]) -> T:
-    """Run one raw access; turn its error into evidence and a step failure."""
+def _link_step(channel: Channel, raw: RawTarget, kind: str, message: str, action: Callable[[], T]) -> T:
+    """Run one raw access; turn its error into evidence and a step failure.
+
+    CTRL/STAT is read before anything clears it: its flags say whether the bus refused (STICKYERR) or the link broke (WDATAERR).
+    """
     try:
         return action()
     except StepFailed:
@@ -254,7 +253,15 @@ def _link_step(channel: Channel, kind: str, message: str, action: Callable[[], T
             raise usb_failed(channel, trouble) from error
         channel.measure("swd.ack", trouble.ack or trouble.kind, message)
         channel.measure("engine.error", trouble.text)
+        after_error(channel, raw)
         raise StepFailed(kind, message) from error
+
+
+def after_error(channel: Channel, raw: RawTarget) -> None:
+    """The sticky flags as a failed access left them, if the debug port still answers; then they are cleared."""
+    with contextlib.suppress(Exception):
+        channel.measure("dp.ctrl_stat", raw.read_ctrl_stat(), "after the error")
+        raw.clear_sticky()
 
 
 def _power_and_ap(channel: Channel, raw: RawTarget) -> None:
@@ -272,7 +279,7 @@ def _power_and_ap(channel: Channel, raw: RawTarget) -> None:
             raise StepFailed("no-ap", "there is no access port 0 behind the debug port")
         channel.measure("ap.csw", raw.read_ap(AP_CSW))
 
-    _link_step(channel, "transfer", "reading the debug port's registers failed", look)
+    _link_step(channel, raw, "transfer", "reading the debug port's registers failed", look)
 
 
 def core(channel: Channel, raw: RawTarget, *, may_write: bool) -> None:
@@ -281,8 +288,9 @@ def core(channel: Channel, raw: RawTarget, *, may_write: bool) -> None:
     Raises:
         StepFailed: ``core-in-reset``, ``no-ap`` or ``transfer``.
     """
-    channel.measure("core.cpuid", _link_step(channel, "no-ap", "the core's identity register cannot be read", lambda: raw.read32(CPUID)))
-    samples, spent = _link_step(channel, "transfer", "reading the core's state failed", lambda: sample_dhcsr(raw))
+    cpuid = _link_step(channel, raw, "no-ap", "the core's identity register cannot be read", lambda: raw.read32(CPUID))
+    channel.measure("core.cpuid", cpuid)
+    samples, spent = _link_step(channel, raw, "transfer", "reading the core's state failed", lambda: sample_dhcsr(raw))
     channel.measure("core.dhcsr", samples)
     channel.measure("core.dhcsr_ms", round(spent * 1000, 1))
     channel.measure("core.debug_was_on", bool(samples[0] & C_DEBUGEN))
@@ -290,7 +298,7 @@ def core(channel: Channel, raw: RawTarget, *, may_write: bool) -> None:
         return
     if not may_write:
         raise StepFailed("core-in-reset", "the core is in reset")
-    caught, seconds = _link_step(channel, "core-in-reset", "the reset-catch test failed", lambda: reset_catch(raw))
+    caught, seconds = _link_step(channel, raw, "core-in-reset", "the reset-catch test failed", lambda: reset_catch(raw))
     channel.measure("core.reset_catch", caught, f"watched for {seconds * 1000:.0f} ms")
     if caught == "still-in-reset":
         raise StepFailed("core-in-reset", "the core is in reset and does not come out of it")

@@ -71,6 +71,10 @@ class RawTarget:
             self._write_select(0)
         return int(self._probe.read_dp(register))
 
+    def read_ctrl_stat(self) -> int:
+        """CTRL/STAT without touching SELECT: it must answer even while sticky errors make everything else fault."""
+        return int(self._probe.read_dp(DP_CTRL_STAT))
+
     def write_dp(self, register: int, value: int) -> None:
         """One debug-port register of bank 0."""
         if register == DP_CTRL_STAT and not self._managed:

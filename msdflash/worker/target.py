@@ -35,7 +35,7 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 def choose(channel: Channel, connection: Connection, probe: ProbeFacts | None, silicon: Silicon) -> Chosen:
-    """Given by the user, else by the chip's own registers, else by the board's identity.
+    """Given by the user, else by the board's identity, else by the chip's own registers.
 
     Raises:
         StepFailed: ``unknown-target`` when nothing names one, ``wrong-chip`` when the silicon is another.
@@ -47,17 +47,15 @@ def choose(channel: Channel, connection: Connection, probe: ProbeFacts | None, s
             raise StepFailed("unknown-target", f"no pyOCD target is known for {connection.target}")
         _contradiction(channel, chosen, silicon)
         return chosen
-    name = None
+    for identity in (probe.target, probe.board) if probe is not None else ():
+        chosen = _named(identity, "board", False, silicon, part) if identity else None
+        if chosen is not None:
+            _contradiction(channel, chosen, silicon)
+            return chosen
     if silicon.family is not None and silicon.device is not None:
         name = families.target_for(silicon.family, silicon.device.dev_id, silicon.flash_kib)
-    if name is not None:
-        return Chosen(name, None, "chip", silicon.flash_kib, part)
-    if probe is not None:
-        for identity in (probe.target, probe.board):
-            chosen = _named(identity, "board", False, silicon, part) if identity else None
-            if chosen is not None:
-                _contradiction(channel, chosen, silicon)
-                return chosen
+        if name is not None:
+            return Chosen(name, None, "chip", silicon.flash_kib, part)
     raise StepFailed("unknown-target", "neither the board nor the chip's registers name a target that pyOCD has")
 
 
