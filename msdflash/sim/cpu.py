@@ -2,7 +2,7 @@
 
 Facts about Unicorn 2.1 that shape this module, each measured:
 
-* ``emu_stop`` inside a store or device callback abandons the instruction before its effect; starting again repeats it. So a
+* ``emu_stop`` inside a store or device callback leaves the PC at that instruction, and starting again repeats it. So a
   store that needs care is stopped first and then *replayed* alone, with its meaning applied after it went through.
 * Stopping from another thread is not exact; counted slices are.
 * Stores by the host need the translations of those addresses removed.

@@ -71,9 +71,11 @@ class L4Flash:
         self.intruded = False
         self.busy_bank: int | None = None
         self._guard = bytearray(array.size // PAGE)
-        self._latch: tuple[int, int] | None = None
+        self._latch: tuple[int, int] | None = None  # the first word of a double word: offset and value
+        self._careful = False  # the latched word was judged by the rules, so its partner must be too
         self._values: dict[int, int] = {}
         self._raw: list[tuple[int, int, int, bytes]] = []
+        self._kept: dict[int, bytes] = {}
         self._seconds = 0.0
         self._dirty = False
         self._soc: Soc | None = None
@@ -111,6 +113,7 @@ class L4Flash:
         self._values = {ACR: 0x600, SR: 0, CR: LOCK | OPTLOCK, ECCR: 0}
         self._key_step = self._option_step = 0
         self._locked_out = self._option_locked_out = False
+        self._unstore()
         self._latch = None
         self.busy_bank = None
         self._values.update(zip(OPTIONS, self._loaded, strict=True))
@@ -181,16 +184,23 @@ class L4Flash:
                 return True
             return False
         offset = address & 0xFFFFF
+        if self._quick_store(offset, size, value):
+            return True
+        # The emulator may carry out the store before it heeds the stop: what is there now must be known.
+        self._kept.setdefault(offset, bytes(self.array.data[offset : offset + size]))
+        return False
+
+    def _quick_store(self, offset: int, size: int, value: int) -> bool:
         if size != 4 or self._values[CR] != PG | self._values[CR] & OPTLOCK:
             return False
         latch = self._latch
         if latch is None:
             if offset & 7 or self._guard[offset >> 11] or self._values[SR] or self.array.data[offset : offset + 8] != ERASED:
                 return False
-            self._latch = (offset, value)
+            self._latch, self._careful = (offset, value), False
             return True
-        if latch[0] != offset - 4:
-            return latch == (offset, value)  # a replayed instruction repeats its first store
+        if self._careful or latch[0] != offset - 4:
+            return False
         self._latch = None
         self._seconds += PROGRAM_SECONDS
         return True
@@ -201,21 +211,30 @@ class L4Flash:
             self._raw.append((address, size, value, b""))
         else:
             offset = address & 0xFFFFF
-            self._raw.append((address, size, value, bytes(self.array.data[offset : offset + size])))
+            old = self._kept.get(offset)
+            self._raw.append((address, size, value, bytes(self.array.data[offset : offset + size]) if old is None else old))
 
     def after(self) -> None:
         """Undo the raw stores, then do what they mean."""
         stores, self._raw = self._raw, []
+        self._kept.clear()
         for address, size, _, old in reversed(stores):
             if old:
                 offset = address & 0xFFFFF
                 self.array.data[offset : offset + size] = old
+        self._unstore()
         for address, size, value, _ in stores:
             if address & 0xFFFFF000 == BASE:
                 self._register(address & 0xFFC, value)
             else:
                 self._program(address & 0xFFFFF, size, value)
         self._publish()
+
+    def _unstore(self) -> None:
+        """A first word that was let through stands in the array already, which a real one only shows with its partner."""
+        if self._latch is not None and not self._careful:
+            self.array.data[self._latch[0] : self._latch[0] + 4] = ERASED[:4]
+            self._careful = True
 
     # --- the debugger's accesses ----------------------------------------------------------------------------------------
 
@@ -263,7 +282,7 @@ class L4Flash:
             if offset & 4:
                 self._flag(PGAERR)
             else:
-                self._latch = (offset, value)
+                self._latch, self._careful = (offset, value), True
             return
         self._latch = None
         if latch[0] != offset - 4:

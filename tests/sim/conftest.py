@@ -1,17 +1,22 @@
-"""A pyOCD probe on a board's target port, for tests only: no USB and no probe firmware in between."""
+"""A board on its own, a few-line debugger on it, and pyOCD itself on top, with no USB and no probe firmware in between."""
 
 from __future__ import annotations
 
 import struct
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from pyocd.core import exceptions
+from pyocd.core.session import Session
 from pyocd.probe.debug_probe import DebugProbe
 
+from msdflash.sim.board import Board
+from msdflash.sim.debugger import Debugger
 from msdflash.sim.port import Ack, Drive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from msdflash.sim.port import TargetPort
 
@@ -99,3 +104,74 @@ class PortProbe(DebugProbe):
         ack, _ = self._port.write_block(1 | addr & 0xC, words)
         self._check(ack)
         self._check(self._port.transfer(0x0E)[0])  # wait for the last write, as CMSIS-DAP firmware does
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def board(clock: Clock) -> Iterator[Board]:
+    made = Board("nucleo-l476rg", "cmsis-dap", clock=clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def debugger(board: Board) -> Debugger:
+    made = Debugger(board.port)
+    made.connect()
+    return made
+
+
+@pytest.fixture
+def load(board: Board, request: pytest.FixtureRequest) -> Callable[[bytes], None]:
+    """Put bytes into flash from its start, as if programmed long ago, and power up."""
+
+    def put(image: bytes) -> None:
+        board.set_power(False)
+        board.soc.chip.flash.data[: len(image)] = image
+        board.set_power(True)
+
+    return put
+
+
+@pytest.fixture
+def firmware(request: pytest.FixtureRequest) -> Callable[[str], bytes]:
+    folder: Path = request.config.rootpath / "msdflash" / "sim" / "firmware"
+
+    def get(name: str) -> bytes:
+        return (folder / f"{name}.bin").read_bytes()
+
+    return get
+
+
+@pytest.fixture
+def pyocd_session(board: Board, tmp_path: Path) -> Iterator[Callable[..., Session]]:
+    """Opens pyOCD sessions on the board, with short timeouts and away from any configuration."""
+    opened: list[Session] = []
+
+    def start(**options: Any) -> Session:
+        short = {f"flash.timeout.{name}": 0.2 for name in ("init", "erase_sector", "program", "erase_all", "analyzer")}
+        reset = {"reset.halt_timeout": 0.2, "reset.core_recover.timeout": 0.2, "reset.post_delay": 0.01, "reset.hold_time": 0.01}
+        fixed = {"target_override": "stm32l475xg", "no_config": True, "project_dir": str(tmp_path), "auto_unlock": False}
+        session = Session(PortProbe(board.port), options={**short, **reset, **fixed, "hide_programming_progress": True, **options})
+        opened.append(session)
+        session.open()
+        return session
+
+    yield start
+    for session in opened:
+        board.clear_faults()
+        session.close()
