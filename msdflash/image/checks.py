@@ -86,6 +86,14 @@ def _fits(segment: Segment, memory_map: MemoryMap) -> None:
 def _cortex_m(image: Image, memory_map: MemoryMap, table: int) -> tuple[str, ...]:
     """Initial stack pointer and reset vector at ``table``."""
     stack, reset = (image.read(table + offset, 4) for offset in (0, 4))
+    if image.format == "bin" and reset is None:  # a hex file may patch a few bytes; a whole program cannot be this short
+        raise ImageError(
+            "image-bad-vectors",
+            f"the file has {image.size} bytes: too few for an initial stack pointer and a reset vector",
+            word="vector table",
+            address=table,
+            size=image.size,
+        )
     notes: tuple[str, ...] = ()
     if stack is not None:
         notes = _stack(int.from_bytes(stack, "little"), memory_map, table)

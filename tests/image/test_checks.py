@@ -126,6 +126,11 @@ def test_an_unknown_header_is_only_noted() -> None:
     assert check(image((FLASH, vectors())), L476, "unknown") == ()
 
 
+def test_a_binary_too_short_for_its_vectors_is_refused() -> None:
+    short = msgspec.structs.replace(image((FLASH, vectors()[:7])), format="bin")
+    assert refused(short)[1]["size"] == 7
+
+
 def test_a_relocatable_image_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="relocatable"):
         check(image((0, vectors()), relocatable=True), L476, "cortex-m")
