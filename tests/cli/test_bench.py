@@ -66,27 +66,24 @@ def test_held_in_reset_is_named_and_nothing_written(msdflash: Run, probe: str) -
         assert "reset" in diagnosis.out.splitlines()[0]
 
 
-def test_boards_are_listed(msdflash: Run) -> None:
-    two = ["--sim", "nucleo-l476rg,serial=AA", "--sim", "nucleo-l476rg,probe=stlink-v3,serial=BBBBBBBBBBBBBBBBBBBBBBBB"]
-    result = msdflash("boards", *two, "--json")
-    assert result.status == 0
-    probes = result.report["probes"]
-    assert {probe["unique_id"] for probe in probes} == {"AA", "BBBBBBBBBBBBBBBBBBBBBBBB"}
-    text = table([msgspec.convert(probe, ListedProbe) for probe in probes])
-    assert text.splitlines()[0].split() == ["UNIQUE", "ID", "KIND", "PROBE", "BOARD", "TARGET"]
-    assert "NUCLEO-L476RG" in text
-
-
-def test_several_probes_and_none_named(msdflash: Run) -> None:
+def test_several_probes_are_listed_and_none_is_guessed(msdflash: Run) -> None:
     from msdflash.sim.client import start
     from msdflash.sim.spec import parse
 
-    with start(parse("nucleo-l476rg,serial=AA")), start(parse("nucleo-l476rg,serial=BB")):
+    stlink = "B" * 24
+    with start(parse("nucleo-l476rg,serial=AA")), start(parse(f"nucleo-l476rg,probe=stlink-v3,serial={stlink}")):
         result = msdflash("flash", str(FIRMWARE))
         assert result.status == 2
         assert "--probe AA" in result.err
-        assert "--probe BB" in result.err
+        assert f"--probe {stlink}" in result.err
         assert result.out == ""
+        listed = msdflash("boards", "--json")
+    assert listed.status == 0
+    probes = listed.report["probes"]
+    assert {probe["unique_id"] for probe in probes} == {"AA", stlink}
+    text = table([msgspec.convert(probe, ListedProbe) for probe in probes])
+    assert text.splitlines()[0].split() == ["UNIQUE", "ID", "KIND", "PROBE", "BOARD", "TARGET"]
+    assert "NUCLEO-L476RG" in text
 
 
 def test_no_probe_is_a_report(msdflash: Run) -> None:
