@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import filelock
+import msgspec
 
 from msdflash.sim.client import ALREADY_SERVED, bus_folder
 from msdflash.sim.spec import ST_LINK, USB_FAULTS, BoardSpec, Fault, SpecError, parse, parse_fault
@@ -83,6 +84,9 @@ class SimulatedBoard(Protocol):
 
     def tallies(self) -> Mapping[str, Any]:
         """Counts."""
+
+    def close(self) -> None:
+        """Free what it holds."""
 
 
 class Bench:
@@ -146,6 +150,7 @@ class Bench:
             for path in (self._record, self._socket_path):
                 path.unlink(missing_ok=True)
             self._save()
+            self._board.close()
 
     def stop(self) -> None:
         """End :meth:`run` at its next turn."""
@@ -206,9 +211,10 @@ class Bench:
     def _unplug(self) -> None:
         """The cable feeds the board as well: without it the target has no power either."""
         if self._hub.plugged:
+            self._hub.plugged = False
+            self._announce()  # first: who is told "no device" shall not find it on the bus
             self._hub.unplug()
             self._board.set_power(False)
-            self._announce()
 
     def _replug(self) -> None:
         if self._hub.plugged:
@@ -286,7 +292,7 @@ class Bench:
                 self._board.set_power(self._powered)
                 return
             error: Exception = ValueError("it is of another board or version")
-        except (ValueError, KeyError, TypeError) as found:
+        except (ValueError, KeyError, TypeError, msgspec.MsgspecError, zlib.error) as found:
             error = found
         kept = self._state.with_suffix(".state-unused")
         self._state.replace(kept)

@@ -141,13 +141,11 @@ class Hub:
         self._server.close()
 
     def unplug(self) -> None:
-        """Pull the cable: every session dies, whatever it waits for ends with "no device"."""
+        """Pull the cable: every session dies, and whatever a host does or waits for ends with "no device"."""
         self.plugged = False
         self.unplug_after = None
         for session in list(self._sessions.values()):
             for connection in list(session.connections):
-                if self._is_waiting(connection):
-                    self._reply(connection, Status.NO_DEVICE)
                 self._drop(connection)
         self._delayed.clear()
         self.device.hanging = False
@@ -300,9 +298,7 @@ class Hub:
     def _transfer(self, connection: _Connection, session: _Session, request: Request) -> None:
         if self.unplug_after is not None:
             if self.unplug_after <= 0:
-                # The host's controller sees the device vanish in this very transfer.
-                self._reply(connection, Status.NO_DEVICE)
-                self.on_vanish()
+                self.on_vanish()  # in this very transfer
                 return
             self.unplug_after -= 1
         if any(0 in other.claims for other in self._sessions.values() if other is not session):
@@ -376,9 +372,6 @@ class Hub:
                 self._reply(each.connection, len(data), data)  # a timeout that brought something is not an error to pyusb
             else:
                 self._reply(each.connection, Status.TIMEOUT)
-
-    def _is_waiting(self, connection: _Connection) -> bool:
-        return any(each.connection is connection for each in self._waiting)
 
     def _wait_time(self, until: float | None) -> float | None:
         times = [each.deadline for each in self._waiting]
