@@ -43,8 +43,9 @@ class Changed(msgspec.Struct, frozen=True):
         ram_overwritten: RAM of the running program was overwritten.
         erased: bytes of flash erased (whole sectors).
         programmed: bytes of flash programmed.
-        total: bytes to be programmed.
+        total: bytes to be programmed: whole pages of the sectors that differ, kept neighbours included; before the plan, of the image.
         verified: bytes read back and found equal, kept neighbours included.
+        affected: bytes of all sectors that the image touches: what has to be verified.
         state: how the target was left: ``untouched``, ``running``, ``halted``, ``in-reset``, ``unknown``.
     """
 
@@ -57,6 +58,7 @@ class Changed(msgspec.Struct, frozen=True):
     programmed: int = 0
     total: int = 0
     verified: int = 0
+    affected: int = 0
     state: str = "untouched"
 
 

@@ -111,6 +111,9 @@ READINGS: dict[str, ReadingKind] = {
     "buffer.readback": _kind("dict", "page buffer sent again and read back: {ok, address, wrote, read, bad, words}", Effect.WRITE),
     "verify.first": _kind("dict", "first difference after programming: {address, expected, read, bad, bytes}"),
     "verify.pattern": _kind("", "pattern of the differences: not-erased, not-programmed, old-content, bits, stale-buffer, mixed"),
+    "verify.rewrite": _kind(
+        "", "the sectors that differed erased, programmed and read once more: right, same (the same differences) or moved", Effect.WRITE
+    ),
     "verify.reread": _kind("", "same differences when read again: same or moved"),
     # --- image --------------------------------------------------------------------------------------------------------------------
     "image.facts": _kind("dict", "what is wrong with the file or where it does not fit, with both sides in numbers"),

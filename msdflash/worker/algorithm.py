@@ -267,19 +267,19 @@ def _compare(start: int, expected: bytes, found: bytes) -> dict[str, Any]:
 
 
 def _ram_kind(expected: bytes, found: bytes, inverse: int) -> str:
-    """Word for the pattern of a failed RAM test: ``lost`` (nothing arrived), ``stuck`` (one bit), ``alias``, ``cell`` or ``mixed``."""
+    """Word for the pattern of a failed RAM test: ``stuck`` (one bit), ``lost`` (nothing arrived), ``cell``, ``alias`` or ``mixed``."""
     want, have = memory.to_words(expected), memory.to_words(found)
     bad = [(left, right) for left, right in zip(want, have, strict=True) if left != right]
-    if len(bad) == len(want):
-        bits = {left ^ right for left, right in bad}
-        if len(bits) == 1 and bin(bits.pop()).count("1") == 1:
-            return "stuck"
-        return "lost"
-    if all((right ^ inverse) in set(want) or right in set(want) for _, right in bad) and len(bad) > 8:
-        return "alias"
-    if len(bad) <= 2:
-        return "cell"
     flips = 0
     for left, right in bad:
         flips |= left ^ right
-    return "stuck" if bin(flips).count("1") == 1 else "mixed"
+    if flips.bit_count() == 1 and len(bad) > 2:
+        return "stuck"
+    if len(bad) == len(want):
+        return "lost"
+    if len(bad) <= 2:
+        return "cell"
+    addresses = {word ^ inverse for word in want}
+    if all((right ^ inverse) in addresses for _, right in bad):
+        return "alias"
+    return "mixed"

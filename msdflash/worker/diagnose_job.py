@@ -48,9 +48,9 @@ class DiagnoseJob:
             if found.device is not None and found.flash_kib is not None:
                 silicon.protected_ranges(channel, self.raw, found.family, (found.family.flash_base, found.flash_kib * 1024))
                 channel.target = TargetFacts(name="", part=found.device.part, how="chip")
-        errors = measure.link_quality(channel, self.raw, reads=40)["errors"]
+        errors = measure.link_quality(channel, self.raw, blocks=40)
         if errors:
-            raise StepFailed("transfer", f"{errors} of 40 register reads failed")
+            raise StepFailed("transfer", f"{errors} of 40 block reads failed")
         channel.begin(Step.OBSERVE, 10)
         self._state()
 

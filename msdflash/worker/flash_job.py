@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,19 @@ from msdflash.errors import ImageError
 from msdflash.image import checks, decode, transforms
 from msdflash.image.segments import Image
 from msdflash.job.order import FlashOrder
-from msdflash.job.outcome import ImageFacts
+from msdflash.job.outcome import ImageFacts, Tried
+from msdflash.job.readings import latest
 from msdflash.job.steps import Step
 from msdflash.worker import measure, observe, plan, probe, program, silicon, target
 from msdflash.worker.algorithm import Algorithm
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.measure import DEMCR, DHCSR, S_HALT
+from msdflash.worker.memory import first_difference
 from msdflash.worker.raw import RawTarget
 from msdflash.worker.trouble import classify
+
+MOST_REWRITTEN = 8
+"""More sectors than this that read back wrong are no accident on the link; programming them again would only take time."""
 
 _LINK_MATTERS = {"transfer", "flash-read", "no-ap", "no-dp", "no-power-ack", "unexpected", "ram", "algo-readback", "verify", "no-halt"}
 """Failures that a bad link can cause, too: then the link itself is measured."""
@@ -56,8 +63,7 @@ class FlashJob:
         plans = self._plan(image)
         if all(not item.changes for item in plans):
             self.channel.unchanged = True
-            verified = sum(len(sector.new) for item in plans for sector in item.sectors)
-            self.channel.touch(verified=verified)
+            self.channel.touch(verified=self.channel.changed.affected)
         else:
             self._write(plans)
         self.channel.proved = True
@@ -200,6 +206,8 @@ class FlashJob:
             raise self._trouble("flash-read", "reading the flash failed", error) from error
         channel.tally("sectors_read", sum(len(item.sectors) for item in plans))
         covered = sum(len(sector.new) for item in plans for sector in item.sectors)
+        wanted = sum(program.planned_bytes(item, item.region.page_size, item.region.erased_byte_value) for item in plans)
+        channel.touch(affected=covered, total=wanted)
         if covered < image.size:
             raise StepFailed("image", "part of the image lies in no flash that the target can program", cause="image-outside-flash")
         if self.family is not None and any(item.changes for item in plans):
@@ -210,32 +218,69 @@ class FlashJob:
         return plans
 
     def _write(self, plans: list[plan.RegionPlan]) -> None:
-        channel = self.channel
-        timing = self.family.timing if self.family is not None else None
         for item in plans:
-            if not item.changes:
-                continue
-            algorithm = self._algorithm(item)
-            try:
-                channel.begin(Step.LOAD, program.transfer_deadline(4 * algorithm.chunk + 4 * len(algorithm.code)))
-                algorithm.test_ram()
-                algorithm.load()
-                program.write_plan(channel, item, algorithm, timing)
-                channel.begin(Step.VERIFY, program.transfer_deadline(sum(len(sector.new) for sector in item.sectors)))
-                bad = program.verify(channel, self._session().target, item)
-            except StepFailed as failed:
-                if failed.kind in {"erase", "program", "algo-timeout", "algo-init", "algo-fault", "reset-under-algorithm"}:
-                    self._flash_status()
-                raise
-            except Exception as error:
-                raise self._trouble("transfer", f"the link failed in step {channel.step.value}", error) from error
-            if bad is not None:
-                algorithm.recheck_buffer(bad.new[: algorithm.chunk])
-                raise StepFailed("verify", "flash is not what was programmed", address=bad.address)
+            if item.changes:
+                self._guard(partial(self._write_region, item))
         # Sectors that were right before are read again: an erase that hit the wrong place must not go unseen.
         for item in plans:
-            if not item.changes and program.verify(channel, self._session().target, item) is not None:
+            if not item.changes and program.verify(self.channel, self._session().target, item):
                 raise StepFailed("verify", "flash that was right before is no longer")
+
+    def _guard(self, action: Callable[[], None]) -> None:
+        """Run a part that changes the chip; a failing algorithm call leaves the flash controller's status as evidence."""
+        try:
+            action()
+        except StepFailed as failed:
+            if failed.kind in {"erase", "program", "algo-timeout", "algo-init", "algo-fault", "reset-under-algorithm"}:
+                self._flash_status()
+            raise
+        except Exception as error:
+            raise self._trouble("transfer", f"the link failed in step {self.channel.step.value}", error) from error
+
+    def _write_region(self, item: plan.RegionPlan) -> None:
+        channel, memory = self.channel, self._session().target
+        timing = self.family.timing if self.family is not None else None
+        algorithm = self._algorithm(item)
+        channel.begin(Step.LOAD, program.transfer_deadline(4 * algorithm.chunk + 4 * len(algorithm.code)))
+        algorithm.test_ram()
+        algorithm.load()
+        program.write_plan(channel, item, algorithm, timing)
+        channel.begin(Step.VERIFY, program.transfer_deadline(sum(len(sector.new) for sector in item.sectors)))
+        bad = program.verify(channel, memory, item)
+        if not bad:
+            return
+        program.describe(channel, memory, item, bad)
+        sector, found = bad[0]
+        algorithm.recheck_buffer(sector.new[: algorithm.chunk])
+        if not self._rewrite(item, bad, algorithm):
+            index = first_difference(sector.new, found) or 0
+            raise StepFailed("verify", "flash is not what was programmed", address=sector.address + index)
+
+    def _rewrite(self, item: plan.RegionPlan, bad: list[tuple[plan.Sector, bytes]], algorithm: Algorithm) -> bool:
+        """Erase and program the wrong sectors of the same image once more: a word lost on the way comes right, a bad cell does not.
+
+        Only where the data reach the page buffer intact and few sectors are wrong; returns True when all is proved now.
+        """
+        channel = self.channel
+        buffer = latest(tuple(channel.readings), "buffer.readback")
+        if len(bad) > MOST_REWRITTEN or not (buffer and buffer["ok"]):
+            return False
+        timing = self.family.timing if self.family is not None else None
+        again = plan.RegionPlan(item.region, tuple(plan.Sector(sector.address, found, sector.new) for sector, found in bad))
+        algorithm.load()
+        program.write_plan(channel, again, algorithm, timing)
+        channel.begin(Step.VERIFY, program.transfer_deadline(channel.changed.affected))
+        channel.touch(verified=0)
+        still = program.verify(channel, self._session().target, item)
+        outcome = "right" if not still else "same" if still[0] == bad[0] else "moved"
+        channel.measure("verify.rewrite", outcome, f"{len(bad)} sector(s)")
+        channel.tried.append(
+            Tried(
+                f"erased and programmed {len(bad)} sector(s) once more, because read-back differed",
+                "read-back is right now" if outcome == "right" else "read-back still differs",
+            )
+        )
+        return not still
 
     def _algorithm(self, item: plan.RegionPlan) -> Algorithm:
         session = self._session()
@@ -278,8 +323,15 @@ class FlashJob:
                 silicon.flash_status(self.channel, self._raw_on_session(), self.family)
 
     def autopsy(self, failed: StepFailed) -> None:
-        """More evidence after a failure of the link; within a second, and never more than reading."""
-        if failed.kind not in _LINK_MATTERS or self.raw is None:
+        """More evidence after a failure of the link or the probe; within a second, and never more than reading."""
+        if failed.kind in _LINK_MATTERS:
+            self._measure_link()
+        if any(reading.name == "probe.errno" for reading in self.channel.readings):
+            with contextlib.suppress(Exception):
+                self.channel.measure("probe.present", probe.find(self.order.connection.probe) is not None)
+
+    def _measure_link(self) -> None:
+        if self.raw is None:
             return
         with contextlib.suppress(Exception):
             quick_errors(self._probe())

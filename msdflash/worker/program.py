@@ -77,15 +77,15 @@ def _program(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing: T
     channel.begin(Step.PROGRAM, longest + _STEP_GRACE)
     algorithm.enter(PROGRAM, region.start, UNKNOWN_ERASE)
     for address, data in pieces:
-        channel.touch(programmed=channel.changed.programmed + len(data))
+        channel.touch(programmed=min(channel.changed.programmed + len(data), channel.changed.total))
         algorithm.program(address, data, program_deadline(timing, len(data)))
         channel.tally("chunks_programmed")
         done += len(data)
         channel.progress(done, total, longest)
 
 
-def verify(channel: Channel, target: Any, plan: RegionPlan) -> Sector | None:
-    """Read every affected sector back and compare all of it. Returns the first sector that differs, after recording how it does."""
+def verify(channel: Channel, target: Any, plan: RegionPlan) -> list[tuple[Sector, bytes]]:
+    """Read every affected sector back and compare all of it. Returns each sector that differs, with what was read instead."""
     by_address = {sector.address: sector for sector in plan.sectors}
     total = sum(len(sector.new) for sector in plan.sectors)
     bad: list[tuple[Sector, bytes]] = []
@@ -106,14 +106,12 @@ def verify(channel: Channel, target: Any, plan: RegionPlan) -> Sector | None:
                 equal += size
             else:
                 bad.append((sector, found))
-    channel.touch(verified=channel.changed.verified + equal)
-    if not bad:
-        return None
-    _describe(channel, target, plan, bad)
-    return bad[0][0]
+    channel.touch(verified=min(channel.changed.verified + equal, channel.changed.affected))
+    return bad
 
 
-def _describe(channel: Channel, target: Any, plan: RegionPlan, bad: list[tuple[Sector, bytes]]) -> None:
+def describe(channel: Channel, target: Any, plan: RegionPlan, bad: list[tuple[Sector, bytes]]) -> None:
+    """Record how flash differs from what should stand there: first address, both sides, how many, pattern, and a second reading."""
     sector, found = bad[0]
     index = memory.first_difference(sector.new, found) or 0
     wrong = sum(1 for item, content in bad for want, have in zip(item.new, content, strict=True) if want != have)
@@ -155,6 +153,11 @@ def pattern(sector: Sector, found: bytes, erased: int) -> str:
     if erased == 0xFF and all(found[index] == sector.old[index] & sector.new[index] for index in differing):
         return "not-erased"
     return "mixed"
+
+
+def planned_bytes(plan: RegionPlan, page: int, erased: int) -> int:
+    """Bytes that will be programmed: whole pages of the sectors that differ, erased pages left out."""
+    return sum(len(data) for _, data in chunks(plan.changes, page, page, erased))
 
 
 def chunk_for(region: Any, flash: Any, family: Family | None, ram_end: int, wanted: int) -> int:

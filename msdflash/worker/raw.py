@@ -126,6 +126,14 @@ class RawTarget:
         self._setup(address)
         return int(self._probe.read_ap(AP_DRW))
 
+    def read_block(self, address: int, count: int) -> list[int]:
+        """``count`` words from ``address`` on, within one KiB, in one go."""
+        interface = self._interface()
+        if interface:
+            return [int(word) for word in interface.read_memory_block32(address, count)]
+        self._setup(address)
+        return [int(word) for word in self._probe.read_ap_multiple(AP_DRW, count)]
+
     def write32(self, address: int, value: int) -> None:
         """One word of target memory through access port 0."""
         interface = self._interface()
