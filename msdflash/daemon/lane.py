@@ -44,6 +44,8 @@ _log = logging.getLogger(__name__)
 _ORDER = list(Step)
 _MOST_STARTS = 2
 _LONGEST_HOLD = 10.0
+_LINGER = 0.7
+"""Seconds of quick looks after a job: our own renames hold up watchdog's events for half a second (it waits for the other half of a move)."""
 
 
 class Lane:
@@ -110,7 +112,7 @@ class Lane:
         self._fresh = True
         self._away = False
         self._inherited = set(self.journal.open)
-        self._fail_until = float("-inf")
+        self._fail_until = self._linger_until = float("-inf")
         self._calm: Publication | None = None
         self._busy: Drop | None = None
         self._step: Step | None = None
@@ -196,6 +198,8 @@ class Lane:
         if worked == 0:
             return 0
         delays = [delay for delay in (looked, calm, worked) if delay is not None]
+        if self._clock() < self._linger_until:
+            delays.append(self.config.fast)
         self._set("settling" if looked is not None or worked is not None else "idle")
         rest = self.config.slow if self._watched() else self.config.unwatched
         return min([rest, *delays])
@@ -406,6 +410,7 @@ class Lane:
             self.journal.write(Cleared(drop.id, left=not gone))
             self._takes.cleared(drop)
             self._inherited.discard(drop.id)
+            self._linger_until = self._clock() + _LINGER
             self._tell("cleared", drop, answer=answered.answer)
 
     def _retire(self, opened: Opened, drop: Drop, *, flashed: bool) -> bool:

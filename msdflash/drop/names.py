@@ -64,9 +64,7 @@ def name_kind(name: str) -> NameKind:
 
 def display(name: str) -> str:
     r"""The name as it can be shown and stored: control characters, line ends and undecodable bytes become ``\xNN`` or ``\uNNNN``."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in name
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in name)
 
 
 def stored(name: str, longest: int = 80) -> str:

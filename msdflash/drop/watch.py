@@ -8,6 +8,7 @@ emitter lives and that the folder is still the same one.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from watchdog.observers.api import BaseObserver
+
+logging.getLogger("watchdog").setLevel(logging.CRITICAL)
+"""Its errors (one at each ordinary stop) tell nothing: health is judged here, and the scan finds what it misses."""
 
 _TELLING = frozenset({"created", "modified", "moved", "deleted", "closed"})
 """Events that can mean a drop. Mere opening and reading is left out: our own looks would wake us for ever."""

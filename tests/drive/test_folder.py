@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ def test_what_is_not_ours_is_refused_and_left_alone(tmp_path: Path, state: Path)
         (path / f"{number}.jpg").touch()
     with pytest.raises(UsageError, match=r"holds 0\.jpg, 1\.jpg, 2\.jpg, 3\.jpg, 4\.jpg and 2 more"):
         adopt(path, "S1", state)
-    assert sorted(os.listdir(path)) == [f"{number}.jpg" for number in range(7)]
+    assert sorted(entry.name for entry in path.iterdir()) == [f"{number}.jpg" for number in range(7)]
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(UsageError, match="not a folder"):
@@ -135,8 +136,9 @@ def test_a_known_drive_on_a_share_that_is_not_mounted_is_waited_for(tmp_path: Pa
     there = json.loads(memory.read_text())
     path.rename(tmp_path / "aside")
     memory.write_text(json.dumps(there | {"device": "ffff"}))  # as if it had been on a share
-    for prepare in (lambda: None, path.mkdir):
-        prepare()
+    for mounted_over in (False, True):
+        if mounted_over:
+            path.mkdir()
         folder = adopt(path, "S1", state)
         assert not folder.present()
         assert not path.exists() or not list(path.iterdir())
@@ -149,10 +151,7 @@ def test_a_known_drive_on_a_share_that_is_not_mounted_is_waited_for(tmp_path: Pa
 def test_a_known_drive_that_was_emptied_is_made_again_as_the_same(tmp_path: Path, state: Path) -> None:
     path = tmp_path / "BOARD"
     made = adopt(path, "S1", state)
-    (path / HIDDEN / MARKER).unlink()
-    (path / HIDDEN / "tmp").rmdir() if (path / HIDDEN / "tmp").exists() else None
-    (path / HIDDEN).rmdir()
-    path.rmdir()
+    shutil.rmtree(path)
     again = adopt(path, "S1", state)
     assert again.present()
     assert again.uuid == made.uuid

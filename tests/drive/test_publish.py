@@ -42,7 +42,7 @@ class Desk:
             return self.publisher.rest(opened, what)
 
     def names(self) -> set[str]:
-        return {name for name in os.listdir(self.root) if not name.startswith(".")}
+        return {name for name in (path.name for path in self.root.iterdir()) if not name.startswith(".")}
 
     def kept_contents(self) -> list[bytes]:
         return sorted(path.read_bytes() for path in self.kept.iterdir() if path.is_file()) if self.kept.exists() else []

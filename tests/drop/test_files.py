@@ -85,7 +85,7 @@ def test_sharing_violations_are_waited_out() -> None:
         patiently(act, tries=4, pause=0.0)
     assert left[0] == 95
     with pytest.raises(FileNotFoundError):
-        patiently(lambda: os.stat("/nonexistent/for/sure"), pause=60)
+        patiently(lambda: Path("/nonexistent/for/sure").stat(), pause=60)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,9 @@ def test_the_spool_copies_no_link_and_no_pipe(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "in" / "a.hex")
         with pytest.raises(ChangedError):
             spool.copy(place, sight, "job", 100)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
     with pytest.raises(NotADirectoryError):
-        (tmp_path / "elsewhere").mkdir()
-        (tmp_path / "link").symlink_to("elsewhere")
         private_directory(tmp_path / "link")
 
 
@@ -188,7 +188,7 @@ def test_the_store_keeps_the_newest_within_both_bounds(tmp_path: Path) -> None:
             attic.accept(place, "a.hex", f"2026-{number}", "a.hex")
         assert not place.names()
     assert attic.trim(keep={"2026-0"}) == ["2026-1-a.hex", "2026-2-a.hex", "2026-3-a.hex"]
-    assert sorted(os.listdir(tmp_path / "kept")) == ["2026-0-a.hex", "2026-4-a.hex"]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["2026-0-a.hex", "2026-4-a.hex"]
     attic.count = 1
     assert attic.trim() == ["2026-0-a.hex"]
 
@@ -271,5 +271,8 @@ def test_entries_are_seen_as_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "folder" / "x").touch()
     (tmp_path / "file").write_bytes(b"123")
     with Place.open(tmp_path) as place:
-        assert [(sight.name, sight.kind, sight.size) for sight in look(place)] == [("file", EntryKind.FILE, 3), ("folder", EntryKind.FOLDER, 1)]
+        assert [(sight.name, sight.kind, sight.size) for sight in look(place)] == [
+            ("file", EntryKind.FILE, 3),
+            ("folder", EntryKind.FOLDER, 1),
+        ]
         assert [sight.name for sight in look(place, ["gone", "file"])] == ["file"]

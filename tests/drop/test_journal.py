@@ -86,11 +86,15 @@ def test_no_damage_to_the_tail_loses_an_intact_record(data: st.DataObject, tmp_p
     lines = [encode_line(record) for record in RECORDS]
     whole = b"".join(lines)
     at = data.draw(st.integers(0, len(whole)))
-    tail = data.draw(st.one_of(st.just(b""), st.binary(max_size=40), st.just(b"\0" * 300), st.just(bytes([whole[at - 1] ^ 1]) + whole[at:])))
+    tail = data.draw(
+        st.one_of(st.just(b""), st.binary(max_size=40), st.just(b"\0" * 300), st.just(bytes([whole[at - 1] ^ 1]) + whole[at:]))
+    )
     path = tmp_path_factory.mktemp("journal") / "j.jsonl"
     path.write_bytes(whole[:at] + tail)
     safe = [record for index, record in enumerate(RECORDS) if len(b"".join(lines[: index + 1])) <= at]
-    expected = {record.drop.id for record in safe if isinstance(record, Taken)} - {record.id for record in safe if isinstance(record, Cleared)}
+    expected = {record.drop.id for record in safe if isinstance(record, Taken)} - {
+        record.id for record in safe if isinstance(record, Cleared)
+    }
     journal = Journal(path, reserve=0)
     try:
         cleared_later = {record.id for record in RECORDS if isinstance(record, Cleared)} - {r.id for r in safe if isinstance(r, Cleared)}

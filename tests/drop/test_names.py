@@ -14,10 +14,15 @@ from msdflash.drop.names import NameKind, display, name_kind, stored
     [
         (
             NameKind.CLUTTER,
-            "._a.hex|._.Trashes|.DS_Store|.Trashes|.Trash-1000|.fseventsd|.Spotlight-V100|System Volume Information|Thumbs.db|DESKTOP.INI"
-            "|$RECYCLE.BIN|lost+found|.msdflash|.fuse_hidden0000001|.nfs00000000abc|.TemporaryItems|IndexerVolumeGuid|.directory",
+            (
+                "._a.hex|._.Trashes|.DS_Store|.Trashes|.Trash-1000|.fseventsd|.Spotlight-V100|System Volume Information|Thumbs.db"
+                "|DESKTOP.INI|$RECYCLE.BIN|lost+found|.msdflash|.fuse_hidden0000001|.nfs00000000abc|.TemporaryItems|IndexerVolumeGuid|.directory"
+            ),
         ),
-        (NameKind.TEMPORARY, "a.hex.crdownload|a.part|A.PARTIAL|x.tmp|a.bin.filepart|~$a.hex|.a.hex.Xy12Zz|.goutputstream-AB12CD|Unconfirmed 1234"),
+        (
+            NameKind.TEMPORARY,
+            "a.hex.crdownload|a.part|A.PARTIAL|x.tmp|a.bin.filepart|~$a.hex|.a.hex.Xy12Zz|.goutputstream-AB12CD|Unconfirmed 1234",
+        ),
         (NameKind.DROP, "a.hex|a.bin|firmware|README|Makefile.part.hex|a~b.hex|tmp|partial|thumbs.db.hex|_a.hex|ERASE.ACT|a b\u00e9.hex"),
     ],
 )

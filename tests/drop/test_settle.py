@@ -19,49 +19,49 @@ FILE = EntryKind.FILE
 Q = Quiet()
 
 
-@pytest.mark.parametrize(
-    ("facts", "action", "cause"),
-    [
-        (Facts(FILE, 10, 0.2), Action.WAIT, ""),
-        (Facts(FILE, 10, 0.3), Action.PEEK, ""),
-        (Facts(FILE, 10, 0.3, content=Content.WHOLE), Action.ASK, ""),
-        (Facts(FILE, 10, 0.3, content=Content.WHOLE, writer=Writer.NONE), Action.TAKE, ""),
-        (Facts(FILE, 10, 0.3, content=Content.WHOLE, writer=Writer.HIDDEN), Action.TAKE, ""),
-        (Facts(FILE, 10, 0.3, content=Content.WHOLE, writer=Writer.OPEN), Action.WAIT, ""),
-        (Facts(FILE, 10, 3.0, content=Content.WHOLE, writer=Writer.OPEN), Action.TAKE, ""),
-        (Facts(FILE, 10, 0.9, content=Content.UNKNOWN, writer=Writer.NONE), Action.WAIT, ""),
-        (Facts(FILE, 10, 1.0, content=Content.UNKNOWN, writer=Writer.NONE), Action.TAKE, ""),
-        (Facts(FILE, 10, 1.0, content=Content.UNKNOWN, writer=Writer.OPEN), Action.WAIT, ""),
-        (Facts(FILE, 10, 60.0, content=Content.UNKNOWN, writer=Writer.OPEN), Action.REFUSE, "half-download"),
-        (Facts(FILE, 10, 2.9, content=Content.CUT, writer=Writer.NONE), Action.WAIT, ""),
-        (Facts(FILE, 10, 3.0, content=Content.CUT, writer=Writer.NONE), Action.TAKE, ""),
-        (Facts(FILE, 0, 2.9), Action.WAIT, ""),
-        (Facts(FILE, 0, 3.0), Action.ASK, ""),
-        (Facts(FILE, 0, 3.0, writer=Writer.NONE), Action.REFUSE, "image-empty"),
-        (Facts(FILE, 0, 3.0, writer=Writer.NONE, arriving=True), Action.WAIT, ""),
-        (Facts(FILE, 0, 9.0, writer=Writer.OPEN), Action.WAIT, ""),
-        (Facts(FILE, 10, 19.0, temporary=True), Action.WAIT, ""),
-        (Facts(FILE, 10, 20.0, temporary=True, writer=Writer.NONE), Action.REFUSE, "half-download"),
-        (Facts(FILE, 10, 20.0, temporary=True, writer=Writer.OPEN), Action.WAIT, ""),
-        (Facts(FILE, Q.limit + 1, 0.9), Action.WAIT, ""),
-        (Facts(FILE, Q.limit + 1, 1.0, writer=Writer.NONE), Action.REFUSE, "image-huge"),
-        (Facts(FILE, Q.limit, 1.0), Action.PEEK, ""),
-        (Facts(FILE, 10, 9.0, unreadable=1.9), Action.WAIT, ""),
-        (Facts(FILE, 10, 9.0, unreadable=2.0), Action.REFUSE, "unreadable"),
-        (Facts(EntryKind.SYMLINK, 10, 0.2), Action.WAIT, ""),
-        (Facts(EntryKind.SYMLINK, 10, 0.3), Action.REFUSE, "symlink"),
-        (Facts(EntryKind.SPECIAL, 0, 0.3), Action.REFUSE, "special-file"),
-        (Facts(EntryKind.FOLDER, 2, 2.9), Action.WAIT, ""),
-        (Facts(EntryKind.FOLDER, 2, 3.0, arriving=True), Action.REFUSE, "dropped-folder"),
-        (Facts(EntryKind.FOLDER, 0, 3.0), Action.REFUSE, "dropped-folder"),
-        (Facts(EntryKind.FOLDER, 0, 30.0, arriving=True), Action.WAIT, ""),
-    ],
-)
-def test_verdict(facts: Facts, action: Action, cause: str) -> None:
-    verdict = judge(facts, Q)
-    assert (verdict.action, verdict.cause) == (action, cause)
-    if action is Action.WAIT:
-        assert 0 < verdict.after <= Q.temporary
+VERDICTS = [
+    (Facts(FILE, 10, 0.2), Action.WAIT, ""),
+    (Facts(FILE, 10, 0.3), Action.PEEK, ""),
+    (Facts(FILE, 10, 0.3, content=Content.WHOLE), Action.ASK, ""),
+    (Facts(FILE, 10, 0.3, content=Content.WHOLE, writer=Writer.NONE), Action.TAKE, ""),
+    (Facts(FILE, 10, 0.3, content=Content.WHOLE, writer=Writer.HIDDEN), Action.TAKE, ""),
+    (Facts(FILE, 10, 0.3, content=Content.WHOLE, writer=Writer.OPEN), Action.WAIT, ""),
+    (Facts(FILE, 10, 3.0, content=Content.WHOLE, writer=Writer.OPEN), Action.TAKE, ""),
+    (Facts(FILE, 10, 0.9, content=Content.UNKNOWN, writer=Writer.NONE), Action.WAIT, ""),
+    (Facts(FILE, 10, 1.0, content=Content.UNKNOWN, writer=Writer.NONE), Action.TAKE, ""),
+    (Facts(FILE, 10, 1.0, content=Content.UNKNOWN, writer=Writer.OPEN), Action.WAIT, ""),
+    (Facts(FILE, 10, 60.0, content=Content.UNKNOWN, writer=Writer.OPEN), Action.REFUSE, "half-download"),
+    (Facts(FILE, 10, 2.9, content=Content.CUT, writer=Writer.NONE), Action.WAIT, ""),
+    (Facts(FILE, 10, 3.0, content=Content.CUT, writer=Writer.NONE), Action.TAKE, ""),
+    (Facts(FILE, 0, 2.9), Action.WAIT, ""),
+    (Facts(FILE, 0, 3.0), Action.ASK, ""),
+    (Facts(FILE, 0, 3.0, writer=Writer.NONE), Action.REFUSE, "image-empty"),
+    (Facts(FILE, 0, 3.0, writer=Writer.NONE, arriving=True), Action.WAIT, ""),
+    (Facts(FILE, 0, 9.0, writer=Writer.OPEN), Action.WAIT, ""),
+    (Facts(FILE, 10, 19.0, temporary=True), Action.WAIT, ""),
+    (Facts(FILE, 10, 20.0, temporary=True, writer=Writer.NONE), Action.REFUSE, "half-download"),
+    (Facts(FILE, 10, 20.0, temporary=True, writer=Writer.OPEN), Action.WAIT, ""),
+    (Facts(FILE, Q.limit + 1, 0.9), Action.WAIT, ""),
+    (Facts(FILE, Q.limit + 1, 1.0, writer=Writer.NONE), Action.REFUSE, "image-huge"),
+    (Facts(FILE, Q.limit, 1.0), Action.PEEK, ""),
+    (Facts(FILE, 10, 9.0, unreadable=1.9), Action.WAIT, ""),
+    (Facts(FILE, 10, 9.0, unreadable=2.0), Action.REFUSE, "unreadable"),
+    (Facts(EntryKind.SYMLINK, 10, 0.2), Action.WAIT, ""),
+    (Facts(EntryKind.SYMLINK, 10, 0.3), Action.REFUSE, "symlink"),
+    (Facts(EntryKind.SPECIAL, 0, 0.3), Action.REFUSE, "special-file"),
+    (Facts(EntryKind.FOLDER, 2, 2.9), Action.WAIT, ""),
+    (Facts(EntryKind.FOLDER, 2, 3.0, arriving=True), Action.REFUSE, "dropped-folder"),
+    (Facts(EntryKind.FOLDER, 0, 3.0), Action.REFUSE, "dropped-folder"),
+    (Facts(EntryKind.FOLDER, 0, 30.0, arriving=True), Action.WAIT, ""),
+]
+
+
+def test_verdicts() -> None:
+    for facts, action, cause in VERDICTS:
+        verdict = judge(facts, Q)
+        assert (verdict.action, verdict.cause) == (action, cause), facts
+        if action is Action.WAIT:
+            assert 0 < verdict.after <= Q.temporary, facts
 
 
 HEX = b":020000040800F2\r\n" + b":1000000000040020C1010008C9010008CB01000856\r\n" * 400 + b":00000001FF\r\n"
@@ -103,12 +103,16 @@ def reserve(name: str, size: int, mtime: float | None = None) -> Callable[[Path,
 
 
 def rename(old: str, new: str) -> Callable[[Path, float], None]:
-    return lambda root, at: (root / old).replace(root / new) and None
+    def act(root: Path, at: float) -> None:
+        (root / old).replace(root / new)
+
+    return act
 
 
 def in_pieces(name: str, data: bytes, piece: int, pause: float, start: float = 0.0, mtime: float | None = None) -> list[Step]:
     return [
-        (start + index * pause, append(name, data[offset : offset + piece], mtime)) for index, offset in enumerate(range(0, len(data), piece))
+        (start + index * pause, append(name, data[offset : offset + piece], mtime))
+        for index, offset in enumerate(range(0, len(data), piece))
     ]
 
 
@@ -130,19 +134,49 @@ COPIERS: dict[str, tuple[list[Step], str, bytes, float, float]] = {
     "slow hex over a bad network": (in_pieces("a.hex", HEX, 4096, 2.0), "a.hex", HEX, 0.0, 0.5),
     "slow bin with a writer in sight": (in_pieces("a.bin", BIN, 4096, 4.0), "a.bin", BIN, 16.5, 1.6),
     "SMB: reserved, filled in pieces, bin": (reserved_then_filled("a.bin", BIN, 4096, 0.7), "a.bin", BIN, 0.0, 1.2),
-    "Explorer: reserved, time of the original throughout": (reserved_then_filled("a.bin", BIN, 4096, 0.4, 946684800.0), "a.bin", BIN, 2.0, 1.6),
+    "Explorer: reserved, time of the original throughout": (
+        reserved_then_filled("a.bin", BIN, 4096, 0.4, 946684800.0),
+        "a.bin",
+        BIN,
+        2.0,
+        1.6,
+    ),
     "hex reserved and filled": (reserved_then_filled("a.hex", HEX, 4096, 0.7), "a.hex", HEX, 0.0, 0.5),
     "cp -p: grows under a time in the past": (in_pieces("a.bin", BIN, 4096, 0.2, mtime=946684800.0), "a.bin", BIN, 0.0, 1.2),
-    "rsync: hidden name, then renamed": ([*in_pieces(".a.hex.Xy12Zz", HEX, 4096, 0.5), (8.0, rename(".a.hex.Xy12Zz", "a.hex"))], "a.hex", HEX, 0.0, 0.5),
+    "rsync: hidden name, then renamed": (
+        [*in_pieces(".a.hex.Xy12Zz", HEX, 4096, 0.5), (8.0, rename(".a.hex.Xy12Zz", "a.hex"))],
+        "a.hex",
+        HEX,
+        0.0,
+        0.5,
+    ),
     "WinSCP: .filepart": ([*in_pieces("a.bin.filepart", BIN, 4096, 1.5), (9.0, rename("a.bin.filepart", "a.bin"))], "a.bin", BIN, 0.0, 1.2),
-    "Chrome: .crdownload": ([*in_pieces("a.hex.crdownload", HEX, 4096, 3.0), (19.0, rename("a.hex.crdownload", "a.hex"))], "a.hex", HEX, 0.0, 0.5),
+    "Chrome: .crdownload": (
+        [*in_pieces("a.hex.crdownload", HEX, 4096, 3.0), (19.0, rename("a.hex.crdownload", "a.hex"))],
+        "a.hex",
+        HEX,
+        0.0,
+        0.5,
+    ),
     "Firefox: empty name beside .part": (
-        [(0.0, append("a.hex", b"")), *in_pieces("r4nd.part", HEX, 4096, 2.0), (12.0, rename("r4nd.part", "a.hex"))], "a.hex", HEX, 0.0, 0.5,
+        [(0.0, append("a.hex", b"")), *in_pieces("r4nd.part", HEX, 4096, 2.0), (12.0, rename("r4nd.part", "a.hex"))],
+        "a.hex",
+        HEX,
+        0.0,
+        0.5,
     ),
     "WebDAV: empty first, filled 2.5 s later": ([(0.0, append("a.hex", b"")), (2.5, append("a.hex", HEX))], "a.hex", HEX, 0.0, 0.5),
     "Finder: companion and clutter beside it": (
-        [(0.0, append("._a.hex", b"\0\5\x16\7")), (0.0, append(".DS_Store", b"x")), *in_pieces("a.hex", HEX, 8192, 0.4), (2.0, append("._a.hex", b"x"))],
-        "a.hex", HEX, 0.0, 0.5,
+        [
+            (0.0, append("._a.hex", b"\0\5\x16\7")),
+            (0.0, append(".DS_Store", b"x")),
+            *in_pieces("a.hex", HEX, 8192, 0.4),
+            (2.0, append("._a.hex", b"x")),
+        ],
+        "a.hex",
+        HEX,
+        0.0,
+        0.5,
     ),
 }
 

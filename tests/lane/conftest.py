@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import sys
 import threading
 import time
@@ -54,7 +53,7 @@ class Rig:
             msgspec.structs.replace(self.scripted.CONFIG, **changes),
             folder,
             self.state,
-            run_job=run_job or self.scripted.engine(self.record, lambda order: self.during(order)),
+            run_job=run_job or self.scripted.engine(self.record, lambda order: self.during(order)),  # noqa: PLW0108 - it is exchanged later
             answer=answer or self.scripted.reporter(self.record),
             resting=self.scripted.resting,
             abort=None if self.abort is None else lambda: self.abort() if self.abort else None,
@@ -99,7 +98,11 @@ class Rig:
         return -1 if text is None else int(text.removeprefix(b"Remount count: "))
 
     def users_files(self) -> set[str]:
-        return {name for name in os.listdir(self.root) if name.upper() not in {".MSDFLASH", "DETAILS.TXT", "MBED.HTM", "FAIL.TXT"}}
+        return {
+            name
+            for name in (path.name for path in self.root.iterdir())
+            if name.upper() not in {".MSDFLASH", "DETAILS.TXT", "MBED.HTM", "FAIL.TXT"}
+        }
 
     def wait_count(self, count: int, seconds: float = 8.0) -> None:
         deadline = time.monotonic() + seconds

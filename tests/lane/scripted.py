@@ -2,8 +2,8 @@
 
     python scripted.py FOLDER STATE LOG POINT
 
-The engine "flashes" what the spool holds: the image fails if it contains ``FAIL``, and everything else is proved. Each call of the engine and
-of the report is a line in LOG, so that a test can count across kills.
+The engine "flashes" what the spool holds: the image fails if it contains ``FAIL``, and everything else is proved.
+Each call of the engine and of the report is a line in LOG, so that a test can count across kills.
 """
 
 from __future__ import annotations
@@ -54,11 +54,15 @@ def reporter(record: Path) -> Callable[[Outcome, Drop, Context], Answer]:
     return answer
 
 
-def engine(record: Path, during: Callable[[FlashOrder], None] = lambda order: None) -> Callable[[FlashOrder, Callable[[Message], None]], Outcome]:
+RunJob = Callable[[FlashOrder, Callable[[Message], None]], Outcome]
+
+
+def engine(record: Path, during: Callable[[FlashOrder], None] = lambda order: None) -> RunJob:
     def run(order: FlashOrder, hear: Callable[[Message], None]) -> Outcome:
         data = Path(order.path).read_bytes()
         whole = hashlib.sha256(data).hexdigest() == order.sha256
-        log(record, run=order.job, name=order.name, resumed=order.resumed, size=len(data), text=data[:12].decode("ascii", "replace"), whole=whole)
+        text = data[:12].decode("ascii", "replace")
+        log(record, run=order.job, name=order.name, resumed=order.resumed, size=len(data), text=text, whole=whole)
         hear(Begin(Step.CONNECT, 5.0, 0.0))
         during(order)
         hear(Begin(Step.ERASE, 5.0, 0.0))
@@ -106,8 +110,8 @@ def main(folder: Path, state: Path, record: Path, point: str) -> None:
             die()
         write(entry)
 
-    lane._retire = retire  # type: ignore[assignment,method-assign]
-    lane.journal.write = journal_write  # type: ignore[method-assign]
+    setattr(lane, "_retire", retire)  # noqa: B010
+    setattr(lane.journal, "write", journal_write)  # noqa: B010
     lane.run()
 
 

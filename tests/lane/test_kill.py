@@ -46,7 +46,7 @@ def test_one_answer_after_a_kill(rig: Any, point: str) -> None:
     killed_at(rig, point)
     rig.start()
     rig.wait_count(1)
-    rig.settle(0.25)
+    rig.settle(0.15)
     assert rig.answers() == [("a.bin", "verify")]
     assert rig.count() == 1
     assert rig.read("FAIL.TXT") == b"error: verify\r\ntype: target\r\n"
