@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         daemon = Daemon(paths, engine, selection)
         try:
             daemon.start()
-            pool.keep(len(daemon.boards))
+            pool.keep(max(1, len(daemon.boards)))
             engine.warm_up()
             daemon.wait(stop)
             logging.getLogger("msdflash").info("ending")

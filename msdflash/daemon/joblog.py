@@ -69,7 +69,8 @@ class JobLog:
             return None
         with contextlib.suppress(OSError):
             # Job ids begin with their time, so names sort by age.
-            for old in sorted(folder.glob("*.log"))[:-MOST_FILES]:
+            others = sorted(other for other in folder.glob("*.log") if other != path)
+            for old in others[: max(len(others) - MOST_FILES + 1, 0)]:
                 old.unlink()
         return path
 

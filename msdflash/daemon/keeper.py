@@ -37,7 +37,8 @@ class Keeper:
         self._pause = pause
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._keep, name=f"msdflash-lane-{name}")
+        # No lane that hangs in a dead file system may keep the process from ending.
+        self._thread = threading.Thread(target=self._keep, name=f"msdflash-lane-{name}", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""

@@ -40,7 +40,7 @@ PROGRAM = "msdflash run"
 LOOK = 2.0
 """Seconds between looks for new probes."""
 END = 60.0
-"""Seconds that lanes get to end; a job that is programming is finished within them."""
+"""Seconds that lanes get to end: the engine's own limit for a job that is programming, and some more to publish."""
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -138,8 +138,11 @@ class Daemon:
     def close(self) -> bool:
         """End all lanes and let go of everything. False if a lane did not end in time. May be called again."""
         keepers = [board.keeper for board in self._served.values() if board.keeper is not None]
-        for keeper in keepers:
-            keeper.stop()
+        for board in self._served.values():
+            if board.keeper is not None:
+                board.keeper.stop()
+            # The engine kills a job that has changed nothing, and bounds the time of any other.
+            board.cancel.set()
         late = [keeper.name for keeper in keepers if not keeper.join(END)]
         for board in self._served.values():
             board.release()
