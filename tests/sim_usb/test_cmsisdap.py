@@ -67,14 +67,13 @@ def test_full_speed_profile_tells_its_sizes(make: Callable[..., CmsisDap]) -> No
     assert ask(make("cmsis-dap-const0"), 0, 0xFF) == b"\x00\x02\x40\x00"
 
 
-@pytest.mark.parametrize(("port", "answer"), [(0, 1), (1, 1), (2, 0), (9, 0)])
-def test_connect_knows_only_swd(dap: CmsisDap, port: int, answer: int) -> None:
-    assert ask(dap, 0x02, port) == bytes([0x02, answer])
+def test_connect_knows_only_swd(dap: CmsisDap) -> None:
+    assert [ask(dap, 0x02, port)[1] for port in (0, 1, 2, 9)] == [1, 1, 0, 0]
 
 
-@pytest.mark.parametrize("command", [0x14, 0x17, 0x1A, 0x42, 0x80, 0xFF])
-def test_unknown_commands_answer_one_ff(dap: CmsisDap, command: int) -> None:
-    assert ask(dap, command, 1, 2) == b"\xff"
+def test_unknown_commands_answer_one_ff(dap: CmsisDap) -> None:
+    for command in (0x14, 0x17, 0x1A, 0x42, 0x80, 0xFF):
+        assert ask(dap, command, 1, 2) == b"\xff"
 
 
 def test_empty_messages_and_transfer_abort_have_no_answer(dap: CmsisDap) -> None:
@@ -130,11 +129,12 @@ def test_wait_is_repeated_as_configured(dap: CmsisDap, target: Any) -> None:
     assert transfer(dap, bytes([READ_DPIDR])) == b"\x05\x00\x02"
 
 
-@pytest.mark.parametrize(("ack", "byte"), [(Ack.NONE, 7), (Ack.LOW, 0), (Ack.FAULT, 4), (Ack.PARITY, 8)])
-def test_errors_end_the_transfer_with_count_and_ack(dap: CmsisDap, target: Any, ack: Ack, byte: int) -> None:
-    target.answers = [Ack.OK, ack]
-    assert transfer(dap, bytes([READ_DPIDR]), bytes([READ_CTRL]), bytes([READ_CTRL])) == bytes([5, 1, byte]) + word(0x2BA01477)
-    assert len(target.log) == 2  # nothing after the error
+def test_errors_end_the_transfer_with_count_and_ack(dap: CmsisDap, target: Any) -> None:
+    for ack, byte in ((Ack.NONE, 7), (Ack.LOW, 0), (Ack.FAULT, 4), (Ack.PARITY, 8)):
+        target.answers = [Ack.OK, ack]
+        target.log.clear()
+        assert transfer(dap, bytes([READ_DPIDR]), bytes([READ_CTRL]), bytes([READ_CTRL])) == bytes([5, 1, byte]) + word(0x2BA01477)
+        assert len(target.log) == 2  # nothing after the error
 
 
 def test_a_posted_read_that_fails_tells_on_rdbuff(dap: CmsisDap) -> None:

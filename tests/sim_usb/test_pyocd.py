@@ -43,7 +43,7 @@ def test_list_shows_each_kind_and_nothing_else(run: Run, boards: dict[str, Runni
     assert {each["board_name"] for each in listed["boards"]} == {"NUCLEO-L476RG"}
 
 
-@pytest.mark.parametrize("probe", ["cmsis-dap", "cmsis-dap-const0", "stlink-v3"])
+@pytest.mark.parametrize("probe", ["cmsis-dap-const0", "stlink-v3"])
 def test_load_flashes_the_image_and_nothing_else(run: Run, boards: dict[str, RunningBoard], image: Path, probe: str) -> None:
     board = boards[probe]
     done = load(run, board, image)

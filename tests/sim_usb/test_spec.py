@@ -41,9 +41,8 @@ def test_default_serials_look_like_their_makers() -> None:
         assert probe == "stlink-v3" or serial.startswith("0765")
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
+def test_mistakes_are_told_with_what_is_allowed() -> None:
+    for text, says in (
         ("", "nucleo-l476rg"),
         ("nucleo", "nucleo-l476rg"),
         ("nucleo-l476rg,probe=jlink", "stlink-v3"),
@@ -58,11 +57,9 @@ def test_default_serials_look_like_their_makers() -> None:
         ("nucleo-l476rg,fault=hang:5", "no argument"),
         ("nucleo-l476rg,fault=swd-open:5", "no argument"),
         ("nucleo-l476rg,time=slow", "on or off"),
-    ],
-)
-def test_mistakes_are_told_with_what_is_allowed(text: str, says: str) -> None:
-    with pytest.raises(SpecError, match=says):
-        parse(text)
+    ):
+        with pytest.raises(SpecError, match=says):
+            parse(text)
 
 
 FAULTS = st.one_of(
