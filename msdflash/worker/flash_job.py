@@ -76,7 +76,7 @@ class FlashJob:
         except OSError as error:
             raise StepFailed("image", f"the spooled file cannot be read: {error.strerror}", cause="unreadable") from error
         try:
-            image = decode.decode(self.order.name, data)
+            image = decode.decode(self.order.name, data, placed=self.order.base is not None)
         except ImageError as error:
             self._tell_image(error)
             raise StepFailed("image", str(error), cause=error.cause) from error
@@ -167,7 +167,7 @@ class FlashJob:
     def _place(self, image: Image) -> Image:
         channel = self.channel
         channel.begin(Step.CHECK, 5)
-        layout = target.memory_map(self._session())
+        layout = target.memory_map(self._session(), self.family, self.silicon.device)
         channel.measure("image.map", [[item.name, item.start, item.start + item.length - 1] for item in layout.regions])
         base = self.order.base
         if image.relocatable and base is None:
@@ -177,7 +177,7 @@ class FlashJob:
             base = boot.start
         image = image.at(base or 0)
         try:
-            notes = checks.check(image, layout, self.family.boot if self.family is not None else "cortex-m")
+            notes = checks.check(image, layout, families.boot_of_target(self._session().board.target_type))
         except ImageError as error:
             self._remember(image)
             self._tell_image(error)
@@ -190,6 +190,7 @@ class FlashJob:
     def _plan(self, image: Image) -> list[plan.RegionPlan]:
         channel = self.channel
         regions = target.flash_regions(self._session())
+        names = self.family.transforms if self.family is not None else ()
         channel.begin(Step.PLAN, program.transfer_deadline(image.size))
         done = 0
 
@@ -199,14 +200,20 @@ class FlashJob:
             channel.progress(min(done, image.size), image.size, program.transfer_deadline(count))
 
         try:
-            plans = plan.make(self._session().target, regions, image, advance)
+            plans = plan.make(
+                self._session().target,
+                [(region, target.erased_byte(region, self.family)) for region in regions],
+                image,
+                lambda address, data: transforms.apply_to(address, data, names),
+                advance,
+            )
         except StepFailed:
             raise
         except Exception as error:
             raise self._trouble("flash-read", "reading the flash failed", error) from error
         channel.tally("sectors_read", sum(len(item.sectors) for item in plans))
         covered = sum(len(sector.new) for item in plans for sector in item.sectors)
-        wanted = sum(program.planned_bytes(item, item.region.page_size, item.region.erased_byte_value) for item in plans)
+        wanted = sum(program.planned_bytes(item) for item in plans)
         channel.touch(affected=covered, total=wanted)
         if covered < image.size:
             raise StepFailed("image", "part of the image lies in no flash that the target can program", cause="image-outside-flash")
@@ -266,7 +273,7 @@ class FlashJob:
         if len(bad) > MOST_REWRITTEN or not (buffer and buffer["ok"]):
             return False
         timing = self.family.timing if self.family is not None else None
-        again = plan.RegionPlan(item.region, tuple(plan.Sector(sector.address, found, sector.new) for sector, found in bad))
+        again = plan.RegionPlan(item.region, tuple(plan.Sector(sector.address, found, sector.new) for sector, found in bad), item.erased)
         algorithm.load()
         program.write_plan(channel, again, algorithm, timing)
         channel.begin(Step.VERIFY, program.transfer_deadline(channel.changed.affected))
@@ -326,6 +333,9 @@ class FlashJob:
         """More evidence after a failure of the link or the probe; within a second, and never more than reading."""
         if failed.kind in _LINK_MATTERS:
             self._measure_link()
+        if failed.kind == "flash-read" and self.channel.target is not None:
+            with contextlib.suppress(Exception):
+                silicon.confirm_read_fault(self.channel, self._raw(), [first for first, _ in self.channel.target.flash])
         if any(reading.name == "probe.errno" for reading in self.channel.readings):
             with contextlib.suppress(Exception):
                 self.channel.measure("probe.present", probe.find(self.order.connection.probe) is not None)

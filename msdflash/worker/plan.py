@@ -38,10 +38,11 @@ class Sector(msgspec.Struct, frozen=True):
 
 
 class RegionPlan(msgspec.Struct, frozen=True):
-    """The affected sectors of one flash region, by address."""
+    """The affected sectors of one flash region, by address; ``erased`` is the value of an erased byte there."""
 
     region: Any
     sectors: tuple[Sector, ...]
+    erased: int = 0xFF
 
     @property
     def changes(self) -> tuple[Sector, ...]:
@@ -91,19 +92,30 @@ def overlay(address: int, old: bytes, image: Image) -> bytes:
     return bytes(new)
 
 
-def make(target: Any, regions: list[Any], image: Image, progress: Callable[[int], None]) -> list[RegionPlan]:
-    """Read every affected sector once and overlay the image."""
+def make(
+    target: Any,
+    regions: list[tuple[Any, int]],
+    image: Image,
+    transform: Callable[[int, bytes], bytes],
+    progress: Callable[[int], None],
+) -> list[RegionPlan]:
+    """Read every affected sector once and overlay the image.
+
+    Args:
+        regions: flash regions, each with the value of its erased bytes.
+        transform: what the way to flash makes of the data at an address; part of what must stand there.
+    """
     plans = []
-    for region in regions:
+    for region, erased in regions:
         sectors: list[Sector] = []
         for length, part in runs(affected(region, image)):
             base = part[0][0]
             content = memory.read(target, base, length, progress)
             for address, size in part:
                 old = content[address - base : address - base + size]
-                sectors.append(Sector(address, old, overlay(address, old, image)))
+                sectors.append(Sector(address, old, transform(address, overlay(address, old, image))))
         if sectors:
-            plans.append(RegionPlan(region, tuple(sectors)))
+            plans.append(RegionPlan(region, tuple(sectors), erased))
     return plans
 
 

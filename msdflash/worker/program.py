@@ -49,8 +49,7 @@ def write_plan(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing:
 
 
 def _erase(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing: Timing | None) -> None:
-    erased = plan.region.erased_byte_value
-    todo = [sector for sector in plan.changes if not sector.is_blank(erased)]
+    todo = [sector for sector in plan.changes if not sector.is_blank(plan.erased)]
     if not todo:
         return
     deadline = erase_deadline(timing)
@@ -68,7 +67,7 @@ def _erase(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing: Tim
 
 def _program(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing: Timing | None) -> None:
     region = plan.region
-    pieces = list(chunks(plan.changes, region.page_size, algorithm.chunk, region.erased_byte_value))
+    pieces = list(chunks(plan.changes, region.page_size, algorithm.chunk, plan.erased))
     if not pieces:
         return
     total = sum(len(data) for _, data in pieces)
@@ -132,7 +131,7 @@ def describe(channel: Channel, target: Any, plan: RegionPlan, bad: list[tuple[Se
             "sectors": len(bad),
         },
     )
-    channel.measure("verify.pattern", pattern(sector, found, plan.region.erased_byte_value))
+    channel.measure("verify.pattern", pattern(sector, found, plan.erased))
     again = memory.read(target, sector.address, len(sector.new))
     channel.measure("verify.reread", "same" if again == found else "moved")
 
@@ -155,9 +154,9 @@ def pattern(sector: Sector, found: bytes, erased: int) -> str:
     return "mixed"
 
 
-def planned_bytes(plan: RegionPlan, page: int, erased: int) -> int:
+def planned_bytes(plan: RegionPlan) -> int:
     """Bytes that will be programmed: whole pages of the sectors that differ, erased pages left out."""
-    return sum(len(data) for _, data in chunks(plan.changes, page, page, erased))
+    return sum(len(data) for _, data in chunks(plan.changes, plan.region.page_size, plan.region.page_size, plan.erased))
 
 
 def chunk_for(region: Any, flash: Any, family: Family | None, ram_end: int, wanted: int) -> int:

@@ -51,27 +51,32 @@ def identify(channel: Channel, raw: RawTarget) -> Silicon:
         word = seen[family.idcode.address]
         if word in {None, 0, 0xFFFFFFFF} or word is None:
             continue
-        dev_id = family.idcode.of(word)
-        device = families.device(family, dev_id)
-        if device is not None:
+        found = families.identify(candidates, family.idcode.address, word)
+        if found is not None:
+            known, device = found
             channel.measure("chip.idcode", word)
-            channel.measure("chip.dev_id", dev_id)
-            channel.measure("chip.family", family.id)
-            return Silicon(family, device, _size(channel, raw, family))
+            channel.measure("chip.dev_id", (known.idcode or family.idcode).of(word))
+            channel.measure("chip.family", known.id)
+            return Silicon(known, device, _size(channel, raw, known, device))
     for address, word in seen.items():
         if word not in {None, 0, 0xFFFFFFFF}:
             channel.measure("chip.idcode", word, f"at 0x{address:08X}, not in the tables")
     return Silicon()
 
 
-def _size(channel: Channel, raw: RawTarget, family: Family) -> int | None:
+def _size(channel: Channel, raw: RawTarget, family: Family, device: Device) -> int | None:
+    """Flash that can be programmed, in KiB: the size register, less what the die's algorithm cannot reach in its present bank mode."""
     if family.flash_kib is None:
         return None
     kib = read_field(channel, raw, family.flash_kib)
     if kib is None or kib in _UNREADABLE_SIZES:
         return None
     channel.measure("chip.flash_kib", kib)
-    return kib
+    word = read_field(channel, raw, Register(device.half_when[0].address)) if device.half_when is not None else 0
+    reachable = families.reachable_kib(device, kib, word or 0)
+    if reachable != kib:
+        channel.measure("chip.flash_kib", reachable, "of which pyOCD's algorithm reaches only so much in dual-bank mode")
+    return reachable
 
 
 def check_lock(channel: Channel, raw: RawTarget, family: Family) -> None:
@@ -102,12 +107,22 @@ def check_lock(channel: Channel, raw: RawTarget, family: Family) -> None:
 
 
 def _note_flash_fault(channel: Channel, raw: RawTarget, family: Family) -> None:
-    try:
-        raw.read32(family.flash_base)
-    except Exception as error:  # noqa: BLE001  (a refusal is the finding)
-        if classify(error).kind == "fault":
-            channel.measure("flash.read_fault", family.flash_base)
-        raw.clear_sticky()
+    confirm_read_fault(channel, raw, [family.flash_base])
+
+
+def confirm_read_fault(channel: Channel, raw: RawTarget, addresses: list[int], times: int = 3) -> None:
+    """Sets ``flash.read_fault`` to the first address that the bus refuses every time; one refusal may be a disturbed transfer."""
+    for address in addresses:
+        refused = 0
+        for _ in range(times):
+            try:
+                raw.read32(address)
+            except Exception as error:  # noqa: BLE001  (a refusal is the finding)
+                refused += classify(error).kind == "fault"
+                raw.clear_sticky()
+        if refused == times:
+            channel.measure("flash.read_fault", address, f"refused {times} of {times} times")
+            return
 
 
 def protected_ranges(channel: Channel, raw: RawTarget, family: Family, flash: tuple[int, int]) -> tuple[tuple[int, int], ...]:

@@ -9,6 +9,7 @@ from pyocd.probe.debug_probe import DebugProbe
 from pyocd.target import TARGET
 
 from msdflash.chips import families, parts
+from msdflash.chips.model import Device, Family
 from msdflash.image.layout import MemoryMap, Region
 from msdflash.job.order import Connection
 from msdflash.job.outcome import ProbeFacts, TargetFacts
@@ -122,8 +123,13 @@ def flash_regions(session: Session) -> list[FlashRegion]:
     return sorted((region for region in regions if region.flash is not None), key=lambda region: int(region.start))
 
 
-def memory_map(session: Session) -> MemoryMap:
-    """The target's map as plain data, for the image checks."""
+def erased_byte(region: FlashRegion, family: Family | None) -> int:
+    """Value of an erased byte: the tables know better than pyOCD's maps (STM32L0 and L1 erase to zero)."""
+    return family.erased if family is not None else int(region.erased_byte_value)
+
+
+def memory_map(session: Session, family: Family | None, device: Device | None) -> MemoryMap:
+    """The target's map as plain data, for the image checks: pyOCD's regions, and the die's RAM where the tables have it."""
     regions = []
     for region in session.target.memory_map.regions:
         if region.type is MemoryType.FLASH:
@@ -136,9 +142,11 @@ def memory_map(session: Session) -> MemoryMap:
                     boot=bool(region.is_boot_memory),
                     sector=region.sector_size,
                     page=region.page_size,
-                    erased=region.erased_byte_value,
+                    erased=erased_byte(region, family),
                 )
             )
         elif region.type is MemoryType.RAM:
             regions.append(Region(name=region.name or "ram", kind="ram", start=region.start, length=region.length))
-    return MemoryMap(tuple(regions))
+    known = device.ram if device is not None else ()
+    regions += [Region(name="ram", kind="ram", start=start, length=length) for start, length in known]
+    return MemoryMap(tuple(regions), boot_alias=family.boot_alias if family is not None else None, ram_complete=bool(known))
