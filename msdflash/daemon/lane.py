@@ -10,22 +10,19 @@ import contextlib
 import logging
 import threading
 import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
+from msdflash.daemon.answers import Answers
 from msdflash.daemon.lane_data import Context, LaneConfig, LaneEvent, LaneStatus
 from msdflash.daemon.takes import Takes, refused_outcome
 from msdflash.drive.folder import Folder, FolderAbsentError, Opened
-from msdflash.drive.publish import Publisher, inside, kept_at
-from msdflash.drive.retire import Fate, fate, retire, sweep
+from msdflash.drive.publish import Publisher
+from msdflash.drive.retire import Fate, fate, sweep
 from msdflash.drop.attic import Attic
 from msdflash.drop.intake import Intake
 from msdflash.drop.journal import Entry, Journal
 from msdflash.drop.place import private_directory
-from msdflash.drop.record import Answer, Answered, Cleared, Counted, Drop, Publication, Shelved, Started
-from msdflash.drop.sight import EntryKind
+from msdflash.drop.record import Answer, Cleared, Drop, Publication, Shelved, Started
 from msdflash.drop.spool import Spool
 from msdflash.drop.watch import Watch
 from msdflash.job.messages import Begin, Message, Touched
@@ -43,9 +40,8 @@ __all__ = ["Answer", "Context", "Drop", "Lane", "LaneConfig", "LaneEvent", "Lane
 _log = logging.getLogger(__name__)
 _ORDER = list(Step)
 _MOST_STARTS = 2
-_LONGEST_HOLD = 10.0
 _LINGER = 0.7
-"""Seconds of quick looks after a job: our own renames hold up watchdog's events for half a second (it waits for the other half of a move)."""
+"""Seconds of quick looks after a job: our own renames hold up watchdog's events for 0.5 s (it waits for a move's other half)."""
 
 
 class Lane:
@@ -82,14 +78,11 @@ class Lane:
         self.config = config
         self._folder = folder
         self._run_job = run_job
-        self._make_answer = answer
-        self._resting = resting
         self._abort = abort
         self._notify = notify
         self._clock = clock
         self.wake = threading.Event()
         self._stopping = threading.Event()
-        self._refresh = threading.Event()
         private_directory(state)
         self._spool = Spool(state / "spool")
         self.journal = Journal(state / "journal.jsonl")
@@ -104,16 +97,26 @@ class Lane:
             self._publisher,
             config,
             clock,
-            notice=self._notice,
+            notice=lambda opened, outcome, drop: self._answers.notice(opened, outcome, drop),  # noqa: PLW0108 - made below
             taken=lambda drop: self._tell("taken", drop),
+        )
+        self._answers = Answers(
+            folder,
+            self.journal,
+            self._spool,
+            self.attic,
+            self._publisher,
+            self._takes,
+            config,
+            clock,
+            make_answer=answer,
+            resting=resting,
+            tell=lambda what, drop, answer, text: self._tell(what, drop, answer=answer, text=text),
         )
         self._watch = Watch(folder.path, self.wake) if watch else None
         self._watch_after = 0.0
         self._fresh = True
         self._away = False
-        self._inherited = set(self.journal.open)
-        self._fail_until = self._linger_until = float("-inf")
-        self._calm: Publication | None = None
         self._busy: Drop | None = None
         self._step: Step | None = None
         self._touched = False
@@ -135,7 +138,7 @@ class Lane:
 
     def refresh(self) -> None:
         """The facts of DETAILS.TXT changed; publish them when no job runs."""
-        self._refresh.set()
+        self._answers.refresh()
         self.wake.set()
 
     def status(self) -> LaneStatus:
@@ -188,9 +191,11 @@ class Lane:
         try:
             with self._folder.opened() as opened:
                 self._arrive(opened)
-                self._publish_all(opened)
+                if self._answers.pending():
+                    self._set("publishing")
+                    self._answers.publish_all(opened)
                 looked = self._takes.look(opened)
-                calm = self._rest(opened)
+                calm = self._answers.rest(opened)
         except FolderAbsentError as error:
             self._leave(str(error))
             return self.config.absent
@@ -198,7 +203,7 @@ class Lane:
         if worked == 0:
             return 0
         delays = [delay for delay in (looked, calm, worked) if delay is not None]
-        if self._clock() < self._linger_until:
+        if self._clock() < self._answers.cleared_at + _LINGER:
             delays.append(self.config.fast)
         self._set("settling" if looked is not None or worked is not None else "idle")
         rest = self.config.slow if self._watched() else self.config.unwatched
@@ -214,7 +219,6 @@ class Lane:
             if self.journal.last is not None:
                 self._publisher.adopt_extras(self.journal.last.publication.extras)
             self._fresh = False
-            self._calm = None
 
     def _leave(self, why: str) -> None:
         if not self._away:
@@ -223,7 +227,7 @@ class Lane:
         self._set("absent", why)
         self._fresh = True
         self._intake.forget()
-        self._publisher.forget()
+        self._answers.forget()
 
     def _watched(self) -> bool:
         if self._watch is None:
@@ -234,22 +238,13 @@ class Lane:
                 self.wake.set()  # what came between scan and watch would go unseen until the next scan
         return self._watch.healthy()
 
-    def _rest(self, opened: Opened) -> float | None:
-        if self._calm is None or self._refresh.is_set():
-            self._refresh.clear()
-            fresh = self._resting(self.journal.remount)
-            last = None if self.journal.last is None else self.journal.last.publication
-            self._calm = fresh if last is None else msgspec.structs.replace(fresh, fail=last.fail, extras=last.extras)
-            self._publisher.refresh(opened, self._calm)
-        return self._publisher.rest(opened, self._calm)
-
     # --- one drop -----------------------------------------------------------------------------------------------------------------
 
     def _unfinished(self) -> bool:
         """Whether a job has ended whose answer is not published yet. A folder that is away is not waited for."""
         if self._away:
             return False
-        return any(entry.answered is not None for entry in self.journal.open.values()) or bool(set(self._takes.held) - self._takes.regrown)
+        return self._answers.pending() or bool(set(self._takes.held) - self._takes.regrown)
 
     def _work(self) -> float | None:
         """Do the oldest open drop that can be done. 0: something was done; seconds: wait; None: nothing to do."""
@@ -270,7 +265,7 @@ class Lane:
     def _work_on(self, entry: Entry) -> float:
         drop = entry.drop
         if drop.cause is not None:
-            self._answer(entry, refused_outcome(drop))
+            self._answers.record(entry, refused_outcome(drop))
             return 0
         changed = self._changed(drop)
         if changed is Fate.GROWN and drop.retakes == 0:
@@ -279,18 +274,18 @@ class Lane:
         self._takes.regrown.discard(drop.id)
         held = self._takes.held.get(drop.id)
         if held is not None:
-            self._answer(entry, held)
+            self._answers.record(entry, held)
             return 0
-        if drop.id in self._inherited and self._spool.sha256(drop.spool or "") != drop.sha256:
+        if drop.id in self._answers.inherited and self._spool.sha256(drop.spool or "") != drop.sha256:
             if changed is Fate.SAME and entry.starts == 0:  # taken anew from the folder, as if for the first time
                 self.journal.write(Cleared(drop.id))
                 return 0
-            self._answer(entry, _interrupted(drop, entry.starts, "the private copy was damaged while msdflash was not running"))
+            self._answers.record(entry, _interrupted(drop, entry.starts, "the private copy was damaged while msdflash was not running"))
             return 0
         if entry.starts >= _MOST_STARTS:
-            self._answer(entry, _interrupted(drop, entry.starts, f"the job was cut off {entry.starts} times"))
+            self._answers.record(entry, _interrupted(drop, entry.starts, f"the job was cut off {entry.starts} times"))
             return 0
-        early = self._fail_until - self._clock()
+        early = self._answers.fail_until - self._clock()
         if early > 0:
             return early
         outcome = self._flash(entry)
@@ -299,7 +294,7 @@ class Lane:
             if self._changed(drop) is Fate.GROWN and drop.retakes == 0:
                 self._takes.regrown.add(drop.id)
             else:
-                self._answer(entry, outcome)
+                self._answers.record(entry, outcome)
         return 0
 
     def _changed(self, drop: Drop) -> Fate:
@@ -356,77 +351,6 @@ class Lane:
             self._touched = True
         self._tell("message", self._busy, message=message)
 
-    # --- the answer ---------------------------------------------------------------------------------------------------------------
-
-    def _context(self, *, attempts: int, kept: str | None, final: bool = True) -> Context:
-        """Circumstances of an answer that would be published next."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return Context(self.journal.remount + 1, attempts, str(self._folder.path), kept, final, now)
-
-    def _answer_to(self, outcome: Outcome, drop: Drop, context: Context) -> Answer:
-        """The answer; if making the report fails, one that says no more than that, rather than none."""
-        try:
-            return self._make_answer(outcome, drop, context)
-        except Exception as error:  # noqa: BLE001 - and whatever the report does
-            _log.exception("report of job %s", drop.id)
-            text = f"{type(error).__name__}: {error}"
-            resting = self._resting(context.remount)
-            fail = None if outcome.proved else b"error: An internal error has occurred\r\ntype: internal\r\n"
-            report: dict[str, Any] = {"job": drop.id, "proved": outcome.proved, "report_error": text}
-            return Answer(report, msgspec.structs.replace(resting, fail=fail), outcome.proved)
-
-    def _answer(self, entry: Entry, outcome: Outcome) -> None:
-        drop = entry.drop
-        kept = None if outcome.proved else str(kept_at(self._folder, self.attic, drop))
-        context = self._context(attempts=entry.starts, kept=kept)
-        answer = self._answer_to(outcome, drop, context)
-        self.journal.write(Answered(drop.id, context.remount, answer))
-        self._takes.held.pop(drop.id, None)
-        self._tell("answered", drop, answer=answer)
-
-    def _publish_all(self, opened: Opened) -> None:
-        """Publish and clear every answered drop. Raises OSError; then it is done again at the next pass."""
-        for entry in list(self.journal.open.values()):
-            if entry.answered is None:
-                continue
-            self._takes.follow_renames(opened.root)
-            self._set("publishing")
-            drop, answered = entry.drop, entry.answered
-            gone = True
-
-            def take_away(drop: Drop = drop, ok: bool = answered.answer.ok) -> None:
-                nonlocal gone
-                gone = self._retire(opened, drop, flashed=ok)
-
-            if answered.remount < self.journal.remount:
-                take_away()  # a later answer already stands there; going back would tell readers something old
-            else:
-                self._publisher.publish(opened, answered.answer.publication, take_away)
-                self._takes.remove_empty_folders(opened)
-                self._calm = answered.answer.publication
-                if answered.answer.publication.fail is not None:
-                    self._fail_until = self._clock() + self.config.fail_hold
-            self._settle_spool(opened, drop, flashed=answered.answer.ok)
-            self.journal.write(Cleared(drop.id, left=not gone))
-            self._takes.cleared(drop)
-            self._inherited.discard(drop.id)
-            self._linger_until = self._clock() + _LINGER
-            self._tell("cleared", drop, answer=answered.answer)
-
-    def _retire(self, opened: Opened, drop: Drop, *, flashed: bool) -> bool:
-        name = self._takes.name_of(drop)
-        if drop.kind is EntryKind.FILE and drop.cause is None:
-            self._takes.wait_for_hold(opened, name, self.config.hold, _LONGEST_HOLD)
-        return retire(opened, drop, self._spool, self.attic, flashed=flashed, name=name)
-
-    def _settle_spool(self, opened: Opened, drop: Drop, *, flashed: bool) -> None:
-        if flashed and drop.spool is not None:
-            self._spool.remove(drop.spool)
-        elif not flashed:
-            self._takes.keep_copy(drop)
-            for store in (self.attic, inside(opened, self.attic)):
-                store.trim(self.journal.open)
-
     # --- small --------------------------------------------------------------------------------------------------------------------
 
     def _set(self, state: str, text: str = "") -> None:
@@ -442,17 +366,6 @@ class Lane:
                 self._notify(LaneEvent(what, drop, message, answer, text))
             except Exception:  # noqa: BLE001 - a listener is not the lane
                 _log.exception("listener of lane %s", self._folder.serial)
-
-    def _notice(self, opened: Opened, outcome: Outcome, drop: Drop) -> None:
-        """Publish something that is not the final answer: there is no room to take the file, it stays where it is. Raises OSError."""
-        context = self._context(attempts=0, kept=None, final=False)
-        answer = self._answer_to(outcome, drop, context)
-        self._publisher.publish(opened, answer.publication, lambda: None)
-        self.journal.remount = context.remount
-        with contextlib.suppress(OSError):
-            self.journal.write(Counted(context.remount, answer))
-        self._calm = answer.publication
-        self._tell("trouble", drop, answer=answer, text=outcome.failure.message if outcome.failure else "")
 
 
 def _interrupted(drop: Drop, starts: int, why: str) -> Outcome:

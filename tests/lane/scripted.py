@@ -95,7 +95,7 @@ def main(folder: Path, state: Path, record: Path, point: str) -> None:
         notify=notify,
         watch=False,
     )
-    take_away, write = lane._retire, lane.journal.write
+    take_away, write = lane._answers._retire, lane.journal.write
 
     def retire(*values: object, **named: object) -> bool:
         if point == "before-retire":
@@ -110,7 +110,7 @@ def main(folder: Path, state: Path, record: Path, point: str) -> None:
             die()
         write(entry)
 
-    setattr(lane, "_retire", retire)  # noqa: B010
+    setattr(lane._answers, "_retire", retire)  # noqa: B010
     setattr(lane.journal, "write", journal_write)  # noqa: B010
     lane.run()
 
