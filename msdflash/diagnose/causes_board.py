@@ -84,7 +84,7 @@ BOARD_CAUSES: tuple[Cause, ...] = (
     ),
     cause(
         "link-noise",
-        "the SWD link makes errors: {errors} of {reads} reads failed{clock}",
+        "the SWD link makes errors: {errors} of {reads}",
         "ERROR_ERROR_DURING_TRANSFER",
         "Set a lower `frequency` for this drive, such as 500 kHz.",
         Remedy("Use shorter wires (below 15 cm), with GND beside SWCLK.", "a minute"),

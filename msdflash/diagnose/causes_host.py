@@ -67,7 +67,7 @@ HOST_CAUSES: tuple[Cause, ...] = (
     ),
     cause(
         "probe-fw-fault",
-        "the firmware of the debug probe gave a malformed answer",
+        "the debug probe refused a USB transfer or answered nonsense",
         "ERROR_ERROR_DURING_TRANSFER",
         _REPLUG,
         Remedy("Update the probe's firmware, or go back one version if this began with an update.", "ten minutes"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msdflash.diagnose.causes import CATALOGUE, UNEXPLAINED
-from msdflash.diagnose.evidence import NO_NRESET, Evidence
+from msdflash.diagnose.evidence import Evidence
 from msdflash.diagnose.finding import Confidence, Diagnosis, Finding
 from msdflash.diagnose.rules_chip import CHIP_RULES, CHIP_SYMPTOMS
 from msdflash.diagnose.rules_flash import FLASH_RULES, FLASH_SYMPTOMS
@@ -108,7 +108,7 @@ def diagnose(outcome: Outcome) -> Diagnosis:
         findings.insert(0, stated)
     elif not findings or _bucket(findings[0]) > 2:
         findings.insert(0, _unexplained(evidence))
-    return Diagnosis(tuple(findings), _measure_next(evidence, findings))
+    return Diagnosis(tuple(findings), _measure_next(findings))
 
 
 def _order(findings: list[Finding]) -> Callable[[Finding], tuple[int, int, int]]:
@@ -122,10 +122,9 @@ def _unexplained(evidence: Evidence) -> Finding:
     return found(UNEXPLAINED, Confidence.POSSIBLE, message[:300], engine_said(evidence), step=evidence.step)
 
 
-def _measure_next(evidence: Evidence, findings: list[Finding]) -> str:
+def _measure_next(findings: list[Finding]) -> str:
     first = findings[0].cause
     if first == "held-in-reset":
-        board = next((item for item in findings if item.cause == "reset-held-by-board"), None)
-        settled = board is not None and board.confidence is Confidence.LIKELY and evidence.probe_kind not in NO_NRESET
-        return "" if settled else _LINE
+        rivals = [item for item in findings if item.cause in {"reset-held-by-board", "reset-held-by-probe"}]
+        return _LINE if any(item.confidence.rank <= Confidence.POSSIBLE.rank for item in rivals) else ""
     return _NEXT.get(first, "")

@@ -13,7 +13,10 @@ from msdflash.diagnose.finding import Finding
 from msdflash.diagnose.rules_reset import blocked
 from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, compared, count, engine_said, found, hex32
 
-FLASH_WORK = frozenset({"erase", "program", "verify", "timeout", "algo-timeout"})
+FLASH_WORK = frozenset({"erase", "program", "verify", "timeout", "algo-timeout", "write-protected"})
+FEW_BYTES = 8
+"""FEW_BYTES: at most one double word; a step that was not done at all leaves whole pages behind."""
+
 PROTECTED = frozenset({"WRPERR", "WRPRTERR", "FPVIOL", "LOCKE"})
 """Flags of flash controllers that say "this address is write-protected" (STM32, Kinetis, SAM D)."""
 
@@ -56,7 +59,19 @@ def ram_test(e: Evidence) -> Finding | None:
     errors = e.table("swd.errors").get("errors")
     if cause == "ram-bad" and is_register(errors) and errors:
         return found(cause, POSSIBLE, reason, "the SWD link made errors, too", **slots)
-    return found(cause, LIKELY if cause == "ram-smaller" else CERTAIN, reason, pattern and f"pattern: {pattern}", **slots)
+    # A whole data line points at the RAM; a few words may have been damaged on their way.
+    sure = cause in {"ram-lost", "ram-unclocked"} or pattern == "stuck"
+    return found(cause, CERTAIN if sure else LIKELY, reason, pattern and f"pattern: {pattern}", **slots)
+
+
+def ram_or_way(e: Evidence) -> Finding | None:
+    """A few wrong words in the RAM test: damaged cells, or data damaged on their way."""
+    cell = e.table("ram.test")
+    if cell.get("ok") is not False or cell.get("kind") not in {"cell", "mixed"} or blocked(e):
+        return None
+    return found(
+        "data-corrupted-on-the-way", POSSIBLE, "a few wrong words may be damaged on their way instead; the test does not tell them apart"
+    )
 
 
 def algo_download(e: Evidence) -> Finding | None:
@@ -200,7 +215,7 @@ def write_protected(e: Evidence) -> Finding | None:
     if e.kind not in FLASH_WORK:
         return None
     ranges, address = _protected_ranges(e), e.address
-    flagged = bool(PROTECTED & set(_status(e)))
+    flagged = bool(PROTECTED & set(_status(e))) or e.kind == "write-protected"  # that the option registers say so is measured
     hit = next(((a, b) for a, b in ranges or () if address is not None and a <= address <= b), None)
     if hit:
         reason = f"{hex32(address)} lies in the protected range {hex32(hit[0])} to {hex32(hit[1])}"
@@ -274,6 +289,9 @@ def mismatch_pattern(e: Evidence) -> Finding | None:
     if not cause:
         return None
     words, slots = _difference(e)
+    few = e.table("verify.first").get("bad")
+    if cause in {"erase-ineffective", "program-ineffective"} and is_register(few) and few <= FEW_BYTES:
+        cause, shows = "flash-worn", f"only {few} bytes differ: a step that did not run leaves whole pages"
     steady = e.text("verify.reread") == "same"
     if cause == "flash-worn" and not steady:
         return found(cause, POSSIBLE, words, "it was not read again, so the link may be at fault", **slots)
@@ -306,6 +324,7 @@ def data_corrupted(e: Evidence) -> Finding | None:
 
 FLASH_RULES = (
     ram_test,
+    ram_or_way,
     algo_download,
     algo_reset,
     algo_faulted,

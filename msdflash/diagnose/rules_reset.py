@@ -202,39 +202,41 @@ def _went_low_with_us(p: ResetPicture) -> bool:
     return bool(p.undriven and p.connected) and 0 not in p.undriven and 1 not in p.connected
 
 
+def _who(e: Evidence, p: ResetPicture, cause: str, confidence: Confidence, *reasons: str) -> Finding:
+    """Who pulls the line is never surer than that it is pulled."""
+    held = held_confidence(e, p) or POSSIBLE
+    return found(cause, max(confidence, held, key=lambda word: word.rank), *reasons)
+
+
 def reset_held_by_board(e: Evidence) -> Finding | None:
     """The board side of the line: switch, supervisor, short, another device."""
-    p = picture(e)
+    p, cause = picture(e), "reset-held-by-board"
     if not _held(e, p):
         return None
     if not p.undriven:
         if not p.core_held:
-            return found("reset-held-by-board", POSSIBLE, _blind_words(e, p))
-        return found("reset-held-by-board", LIKELY, "it explains every reading: the debug port works, the core never runs")
+            return _who(e, p, cause, POSSIBLE, _blind_words(e, p))
+        return _who(e, p, cause, LIKELY, "it explains every reading: the debug port works, the core never runs")
     if p.line_low and p.proven:
         before = "this probe's read-back was high before, so the low level is real"
-        return found("reset-held-by-board", LIKELY, _line_words(p), before)
+        return _who(e, p, cause, LIKELY, _line_words(p), before)
     if p.line_low:
-        return found("reset-held-by-board", POSSIBLE, _line_words(p), _blind_words(e, p))
+        return _who(e, p, cause, POSSIBLE, _line_words(p), _blind_words(e, p))
     if 0 not in p.undriven:
-        return found("reset-held-by-board", RULED_OUT, _line_words(p))
-    return found("reset-held-by-board", POSSIBLE, _line_words(p))
+        return found(cause, RULED_OUT, _line_words(p))
+    return _who(e, p, cause, POSSIBLE, _line_words(p))
 
 
 def reset_held_by_probe(e: Evidence) -> Finding | None:
     """A probe whose driver is stuck looks like a shorted board until it is unplugged."""
-    p = picture(e)
+    p, cause = picture(e), "reset-held-by-probe"
     if not _held(e, p) or _went_low_with_us(p) or (p.undriven and 0 not in p.undriven):
         return None
     if not p.undriven:
-        return found(
-            "reset-held-by-probe", POSSIBLE if p.core_held else UNLIKELY, "from here it looks the same; unplugging the probe tells"
-        )
+        return _who(e, p, cause, POSSIBLE, "from here it looks the same; unplugging the probe tells")
     if p.proven:
-        return found(
-            "reset-held-by-probe", UNLIKELY, "nRESET was low before this session drove anything; this probe's line has been high before"
-        )
-    return found("reset-held-by-probe", POSSIBLE, "nRESET was never seen high on this probe; unplugging the probe tells")
+        return _who(e, p, cause, POSSIBLE, "its line has been high before, but it may be stuck since; unplugging the probe tells")
+    return _who(e, p, cause, POSSIBLE, "nRESET was never seen high on this probe; unplugging the probe tells")
 
 
 def reset_held_by_own_session(e: Evidence) -> Finding | None:
@@ -242,7 +244,7 @@ def reset_held_by_own_session(e: Evidence) -> Finding | None:
     p = picture(e)
     if not _held(e, p) or not _went_low_with_us(p):
         return None
-    return found("reset-held-by-own-session", LIKELY, _line_words(p), f"after connecting it read {level_words(p.connected)}")
+    return _who(e, p, "reset-held-by-own-session", LIKELY, _line_words(p), f"after connecting it read {level_words(p.connected)}")
 
 
 def reset_released_late(e: Evidence) -> Finding | None:

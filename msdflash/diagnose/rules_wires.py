@@ -188,8 +188,7 @@ def link_noise(e: Evidence) -> Finding | None:
             sweep_words(e),
             f"clean at {hertz(best[0])}, failing at {hertz(worst[0])}",
             errors=worst[2] - worst[1],
-            reads=worst[2],
-            clock=f" at {hertz(worst[0])}",
+            reads=f"{worst[2]} reads failed at {hertz(worst[0])}",
         )
     cell = e.table("swd.errors")
     kinds = cell.get("kinds") if isinstance(cell.get("kinds"), dict) else {}
@@ -204,8 +203,7 @@ def link_noise(e: Evidence) -> Finding | None:
                 LIKELY,
                 f"{of_link} of {reads} reads of a known register failed" + (f" ({listed})" if listed else ""),
                 errors=of_link,
-                reads=reads,
-                clock=_clock(e),
+                reads=f"{reads} reads failed{_clock(e)}",
             )
         if errors == 0 and reads >= 20 and e.kind in {"transfer", "algo-readback", "ram", "verify"}:
             return found("link-noise", UNLIKELY, f"0 of {reads} reads of a known register failed afterwards")

@@ -30,7 +30,7 @@ def count(value: Any) -> str:
     """A number as text, None and nonsense as ""."""
     if not is_number(value):
         return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def hertz(value: int) -> str:

@@ -133,7 +133,7 @@ def _done(report: Report) -> list[str]:
     lines += _row("unlocked", "yes, as ordered" if done.unlocked else "no")
     lines += _row("erased", f"yes  {done.erased} bytes" if done.erased else "no")
     lines += _row("programmed", f"{'yes' if done.programmed else 'no'}   {done.programmed}{total} bytes")
-    lines += _row("verified", f"{done.verified} bytes" if done.verified else "no")
+    lines += _row("verified", f"{done.verified}{f' of {done.affected}' if done.affected else ''} bytes" if done.verified else "no")
     lines += _row("target now", safe(target_now, 40))
     for tried in report.tried[:2]:
         lines += _row("tried", f"{safe(tried.what, 80)}: {safe(tried.result, 80)}")

@@ -188,9 +188,9 @@ SCENES: tuple[Scene, ...] = (
         "possible",
         "core-in-reset",
         HELD | {"nreset.undriven": [0] * 10, "nreset.pin_proven": False},
-        ("nreset.pin_proven",),
+        ("nreset.undriven",),
         first=False,
-        instead={"nreset.pin_proven": True},
+        instead={"nreset.undriven": [1] * 10},
     ),
     S(
         "reset-held-by-own-session",

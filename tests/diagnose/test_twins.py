@@ -78,8 +78,8 @@ def test_founding_case_on_a_proven_cmsis_dap() -> None:
     told = standing(result)
     assert told["held-in-reset"] == "certain"
     assert told["reset-held-by-board"] == "likely"
-    assert told["reset-held-by-probe"] == "unlikely"
-    assert result.measure_next == ""
+    assert told["reset-held-by-probe"] == "possible"  # it may have got stuck since the line was last seen high
+    assert "Unplug the probe" in result.measure_next
     words = " ".join(reason for item in result.findings for reason in item.reasons)
     assert "LOW in 10 of 10 samples" in words
 
@@ -235,6 +235,39 @@ def test_ram_that_fails_in_reset_is_not_called_bad() -> None:
     assert standing(result)["ram-lost"] == "unlikely"
     assert result.first is not None
     assert result.first.cause == "held-in-reset"
+
+
+def test_one_wrong_byte_is_no_missing_step() -> None:
+    one = {"swd.dpidr": DP, "verify.pattern": "not-programmed", "verify.reread": "same"}
+    first = {"address": 0x0800_0100, "expected": 0xFE, "read": 0xFF, "bad": 1, "bytes": 4096}
+    told = standing(job("stlink", "verify", one | {"verify.first": first}, step=Step.VERIFY))
+    assert told["flash-worn"] == "likely"
+    assert "program-ineffective" not in told
+
+
+def test_one_bad_word_in_ram_may_be_the_way_there() -> None:
+    ram = {"ok": False, "address": 0x2000_1000, "wrote": 0x2000_1000, "read": 0x2001_1100, "bad": 1, "words": 512, "kind": "cell"}
+    told = standing(job("stlink", "ram", {"swd.dpidr": DP, "ram.test": ram}, step=Step.LOAD))
+    assert (told["ram-bad"], told["data-corrupted-on-the-way"]) == ("likely", "possible")
+
+
+def test_who_pulls_the_line_is_never_surer_than_that_it_is_pulled() -> None:
+    """An unpowered board has a low nRESET, too."""
+    line = {"nreset.undriven": [0] * 10, "nreset.connected": [0] * 5, "nreset.pin_proven": True}
+    result = job("cmsis-dap", "no-dp", SILENT | line)
+    told = standing(result)
+    assert result.first is not None
+    assert result.first.cause == "swd-silent"
+    assert told["held-in-reset"] == told["reset-held-by-board"] == "possible"
+
+
+def test_a_protection_found_before_erasing_is_certain() -> None:
+    wrp = {"swd.dpidr": DP, "chip.family": "stm32l4", "option.wrp": [[0x0800_0000, 0x0800_07FF]]}
+    outcome = Outcome(
+        "1", failure=Failure(Step.PLAN, "write-protected", "the image needs protected flash", address=0x0800_0000),
+        readings=tuple(Reading(name, value) for name, value in wrp.items()),
+    )  # fmt: skip
+    assert standing(diagnose(outcome))["write-protected-sector"] == "certain"
 
 
 def test_link_noise_is_not_called_worn_flash() -> None:
