@@ -116,6 +116,7 @@ class Core:
             cpu.write(register, 0)
         cpu.write(regs.LR, 0xFFFFFFFF)
         self.state = State.RUNNING
+        self.reset_st = True
         try:
             stack, entry = self._read_word(0), self._read_word(4)
         except BusError:

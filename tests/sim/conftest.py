@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from pyocd.core import exceptions
@@ -26,7 +26,7 @@ ERRORS = {
 }
 
 
-class PortProbe(DebugProbe):
+class PortProbe(DebugProbe):  # type: ignore[misc]
     def __init__(self, port: TargetPort) -> None:
         super().__init__()
         self._port = port
@@ -35,9 +35,9 @@ class PortProbe(DebugProbe):
     vendor_name = "msdflash"
     product_name = "bench"
     unique_id = "BENCH"
-    supported_wire_protocols = [DebugProbe.Protocol.DEFAULT, DebugProbe.Protocol.SWD]
+    supported_wire_protocols: ClassVar = [DebugProbe.Protocol.DEFAULT, DebugProbe.Protocol.SWD]
     wire_protocol = DebugProbe.Protocol.SWD
-    capabilities = {DebugProbe.Capability.SWJ_SEQUENCE}
+    capabilities: ClassVar = {DebugProbe.Capability.SWJ_SEQUENCE}
 
     @property
     def is_open(self) -> bool:
@@ -158,9 +158,12 @@ def firmware(request: pytest.FixtureRequest) -> Callable[[str], bytes]:
 
 
 @pytest.fixture
-def pyocd_session(board: Board, tmp_path: Path) -> Iterator[Callable[..., Session]]:
+def pyocd_session(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Session]]:
     """Opens pyOCD sessions on the board, with short timeouts and away from any configuration."""
     opened: list[Session] = []
+    # pyOCD reads register descriptions in a thread and leaves their file open; nothing here needs them.
+    monkeypatch.setattr("pyocd.debug.svd.loader.SVDFile.from_builtin", lambda _name: None)
+    monkeypatch.chdir(tmp_path)  # a session changes the working directory; this puts it back
 
     def start(**options: Any) -> Session:
         short = {f"flash.timeout.{name}": 0.2 for name in ("init", "erase_sector", "program", "erase_all", "analyzer")}

@@ -170,7 +170,7 @@ def test_blocks_are_the_same_as_single_transfers(two_boards: tuple[Board, Board]
     """What the port promises: a block has the effects, flags and data of its transfers."""
     whole, single = two_boards
     for write, address, count, csw in script:
-        answers = []
+        answers: list[tuple[int, int | bytes]] = []
         data = random.Random(address + count).randbytes(4 * count)
         for made in (whole, single):
             made.port.transfer(DP_WRITE, 0x1E)
