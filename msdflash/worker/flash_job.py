@@ -94,7 +94,7 @@ class FlashJob:
             format=image.format,
             size=image.file_size,
             sha256=image.sha256,
-            ranges=image.ranges(),
+            ranges=() if image.relocatable else image.ranges(),
             transforms=names,
             notes=image.notes + notes,
         )
