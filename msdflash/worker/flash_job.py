@@ -63,6 +63,8 @@ class FlashJob:
         plans = self._plan(image)
         if all(not item.changes for item in plans):
             self.channel.unchanged = True
+            if self.order.resumed:
+                self.channel.tried.append(Tried("read flash after the interruption", "it held the image already: completed before"))
             self.channel.touch(verified=self.channel.changed.affected)
         else:
             self._write(plans)
