@@ -61,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
             say(f"  {tour.drive}")
             say(f"Drop a file, as with:  cp {tour.firmware} {tour.drive}")
             say("Ctrl-C ends it and removes everything.")
-            stop.wait()
+            while not stop.wait(0.5):
+                pass
     return 0
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from msdflash.cli.options import add_base, add_connection, add_json, add_probe, board_options
-from msdflash.errors import UsageError
+from msdflash.errors import UsageError, WorkerError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from msdflash.cli.session import Session
+    from msdflash.sim.client import RunningBoard
 
 LARGEST = 64 << 20
 """Bytes of the largest file that is read: several times what an Intel hex of the largest part takes."""
@@ -42,9 +47,10 @@ def run(options: argparse.Namespace) -> int:
     from msdflash.cli.session import open_session
 
     data = read_image(options.image)
+    # A name that is no valid Unicode must neither stop the job nor reach a report as it is.
+    name = os.fsencode(Path(options.image).name).decode("utf-8", "replace")
     with simulated([options.sim] if options.sim else []) as boards, open_session() as session:
-        probe = session.choose(options, boards)
-        return _flash(options, session, probe, Path(options.image).name, data)
+        return _flash(options, session, boards, name, data)
 
 
 def read_image(path: str) -> bytes:
@@ -62,13 +68,18 @@ def read_image(path: str) -> bytes:
     return data
 
 
-def _flash(options: argparse.Namespace, session: Session, probe: str, name: str, data: bytes) -> int:
+def _flash(options: argparse.Namespace, session: Session, boards: Sequence[RunningBoard], name: str, data: bytes) -> int:
     from msdflash.cli.progress import open_progress
-    from msdflash.cli.result import conclude, connection, new_job
+    from msdflash.cli.result import conclude, connection, new_job, no_list
     from msdflash.job.order import FlashOrder
     from msdflash.report.record import Context
 
     job, digest = new_job(), hashlib.sha256(data).hexdigest()
+    context = Context(time="", file=name, file_size=len(data), sha256=digest)
+    try:
+        probe = session.choose(options, boards)
+    except WorkerError as error:
+        return conclude(session, no_list(job, error), context, as_json=options.json)
     with session.hold(probe, "msdflash flash"), tempfile.TemporaryDirectory(prefix="msdflash-") as folder:
         # A copy of its own: what the worker reads is what was hashed, whatever happens to the file meanwhile.
         spool = Path(folder) / "image"
@@ -85,5 +96,5 @@ def _flash(options: argparse.Namespace, session: Session, probe: str, name: str,
         with open_progress(quiet=options.json) as progress:
             outcome = session.engine.run(order, progress.hear, session.cancel)
         session.memory.learn(probe, outcome)
-    context = Context(time="", file=name, file_size=len(data), sha256=digest, duration=time.monotonic() - began)
+    context = msgspec.structs.replace(context, duration=time.monotonic() - began)
     return conclude(session, outcome, context, as_json=options.json)

@@ -15,13 +15,16 @@ from msdflash.cli.session import chip_state
 from msdflash.diagnose.rules import diagnose
 from msdflash.drop.record import new_id
 from msdflash.job.order import Connection
+from msdflash.job.outcome import Failure, Outcome
+from msdflash.job.readings import Reading
+from msdflash.job.steps import Step
 from msdflash.report import terminal
 from msdflash.report.record import Context, Report, exit_status, make_report, to_json
 
 if TYPE_CHECKING:
     from msdflash.cli.session import Session
     from msdflash.daemon.config import BoardOptions
-    from msdflash.job.outcome import Outcome
+    from msdflash.errors import WorkerError
 
 INTERRUPTED = 130
 
@@ -41,6 +44,11 @@ def connection(session: Session, probe: str, options: BoardOptions) -> Connectio
         connect=options.connect,
         pin_proven=session.memory.get(probe).pin_proven,
     )
+
+
+def no_list(job: str, error: WorkerError) -> Outcome:
+    """The outcome of a job that found out nothing, because not even the probes could be listed."""
+    return Outcome(job, failure=Failure(Step.START, "crash", str(error)), readings=(Reading("engine.error", str(error)),))
 
 
 def conclude(session: Session, outcome: Outcome, context: Context, *, as_json: bool) -> int:

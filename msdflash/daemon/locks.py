@@ -59,7 +59,9 @@ class Hold:
 
 def hold_probe(runtime: Path, serial: str, program: str) -> Hold:
     """Hold a probe by its unique id. Raises :class:`~msdflash.errors.HeldError` with the owner when it is taken."""
-    return _hold(runtime, "probe", serial, f"probe {serial}", program)
+    # pyOCD takes a unique id in any case and with its driver's name before it: the same probe must give the same lock.
+    key = serial.rsplit(":", 1)[-1].casefold()
+    return _hold(runtime, "probe", key, f"probe {serial}", program)
 
 
 def hold_folder(runtime: Path, folder: Path, program: str) -> Hold:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -124,11 +125,9 @@ class Daemon:
 
     def wait(self, stop: threading.Event) -> None:
         """Serve until ``stop`` is set; take in probes that come, unless the boards were named."""
-        if self._selection.serials:
-            stop.wait()
-            return
-        while not stop.wait(LOOK):
-            if not self._hint.changed():
+        # Never without a limit: on Windows a signal is not seen while the main thread waits.
+        while not stop.wait(min(LOOK, 0.5) if sys.platform == "win32" else LOOK):
+            if self._selection.serials or not self._hint.changed():
                 continue
             try:
                 self._serve(self._list(), first=False)
@@ -162,7 +161,10 @@ class Daemon:
 
     def _serve(self, probes: Sequence[ListedProbe], *, first: bool) -> None:
         found = {probe.unique_id: probe for probe in probes}
-        serials = [serial for serial in (self._selection.serials or sorted(found)) if serial not in self._served]
+        # A unique id may be given in any case; what is listed is how it is spelt.
+        spelt = {serial.casefold(): serial for serial in found}
+        asked = [spelt.get(serial.casefold(), serial) for serial in self._selection.serials] or sorted(found)
+        serials = [serial for serial in dict.fromkeys(asked) if serial not in self._served]
         wanted = [(serial, *self._name(serial, found.get(serial))) for serial in serials]
         drives = self._selection.drives
         identities = identify(wanted, lambda folder: owner_of(drives / folder), tuple(self.boards.values()))

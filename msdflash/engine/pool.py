@@ -41,6 +41,7 @@ class Pool:
         self._warm = min(max(warm, 0), MOST_WARM)
         self._environ = environ
         self._idle: deque[WorkerProcess] = deque()
+        self._starting = 0
         self._lock = threading.Lock()
         self._closed = False
 
@@ -70,13 +71,17 @@ class Pool:
         """Start what is missing to the warm number. Called when a job has its order: the import runs beside the job."""
         while True:
             with self._lock:
-                if self._closed or len(self._idle) >= self._warm:
+                if self._closed or len(self._idle) + self._starting >= self._warm:
                     return
+                self._starting += 1
             try:
                 worker = WorkerProcess(self._command, self._environ)
             except WorkerError as error:
                 log.warning("no warm worker: %s", error)
                 return
+            finally:
+                with self._lock:
+                    self._starting -= 1
             self._keep(worker)
 
     def keep(self, warm: int) -> None:

@@ -213,8 +213,8 @@ class _Job:
             raise self._nonsense("something before it is ready")
         try:
             worker.send(encode(self._order))
-        except WorkerError as error:
-            raise _Halt("crash", str(error)) from error
+        except (WorkerError, UnicodeEncodeError) as error:
+            raise _Halt("crash", f"the order could not be given: {error}") from error
         self._allow(self._limits.first)
         pool.refill()
         while True:

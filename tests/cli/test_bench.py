@@ -86,6 +86,21 @@ def test_several_probes_are_listed_and_none_is_guessed(msdflash: Run) -> None:
     assert "NUCLEO-L476RG" in text
 
 
+def test_nothing_lying_about_is_imported_or_executed(msdflash: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyOCD runs pyocd_user.py and Python imports modules from a working directory: where a user drops files is none."""
+    evil = f"open({str(tmp_path / 'executed')!r}, 'a').write(__file__)\n"
+    for name in ("pyocd_user.py", ".pyocd_user.py", "usb.py", "pyocd.py", "sitecustomize.py", "msgspec.py"):
+        (tmp_path / name).write_text(evil, encoding="utf-8")
+    (tmp_path / "pyocd.yaml").write_text("user_script: pyocd_user.py\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYOCD_PROJECT_DIR", str(tmp_path))
+    shutil.copyfile(FIRMWARE, tmp_path / "a.bin")
+    result = msdflash("flash", "a.bin", "--probe", "none-such", "--json")
+    assert result.report["cause"] == "no-probe"
+    assert not (tmp_path / "executed").exists()
+
+
 def test_no_probe_is_a_report(msdflash: Run) -> None:
     result = msdflash("diagnose", "--json")
     assert result.status == 1

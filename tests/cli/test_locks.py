@@ -80,6 +80,13 @@ def test_released_twice_and_taken_again(tmp_path: Path) -> None:
     hold_probe(tmp_path, "P1", "x").release()
 
 
+def test_same_probe_in_other_spellings(tmp_path: Path) -> None:
+    with hold_probe(tmp_path, "0240ABCD", "x"):
+        for spelling in ("0240abcd", "cmsisdap:0240ABCD"):
+            with pytest.raises(HeldError):
+                hold_probe(tmp_path, spelling, "y")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
 def test_folder_is_held_by_whatever_path(tmp_path: Path) -> None:
     (tmp_path / "drive").mkdir()

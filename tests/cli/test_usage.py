@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 import msdflash as package
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 Run = Callable[..., Any]
@@ -77,6 +79,26 @@ def test_missing_extra_is_told(msdflash: Run, monkeypatch: pytest.MonkeyPatch) -
     result = msdflash("boards", "--sim", "nucleo-l476rg")
     assert result.status == 2
     assert "pip install 'msdflash[sim]'" in result.err
+
+
+def test_reader_that_leaves(spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    process = spawn("explain")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(10) in (0, 1)
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+
+
+def test_list_that_fails_is_a_report(msdflash: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = [sys.executable, "-S", "-E", "-c", "raise SystemExit('libusb is broken')"]
+    monkeypatch.setattr("msdflash.engine.pool.worker_command", lambda: dead)
+    (tmp_path / "a.bin").write_bytes(b"x")
+    result = msdflash("flash", str(tmp_path / "a.bin"), "--json")
+    assert result.status == 1
+    assert result.report["outcome"] == "not-flashed"
+    assert "libusb is broken" in result.report["message"]
+    assert msdflash("boards").status == 1
 
 
 def test_huge_file_is_not_read(msdflash: Run, tmp_path: Path) -> None:

@@ -298,6 +298,12 @@ def test_cancel_while_programming_waits_but_not_for_ever(run: Run, ends: bool) -
         assert outcome.changed.erased == 8
 
 
+def test_order_that_cannot_be_told(hostile: Hostile) -> None:
+    engine = Engine(Pool(hostile(GOOD)), QUICK)
+    outcome = engine.run(FlashOrder("j1", Connection("P1"), "/x", "no unicode \udcff", "0" * 64))
+    assert failure(outcome) == ("crash", Step.START)
+
+
 def test_failing_listener_changes_nothing(run: Run) -> None:
     def listen(message: Message) -> None:
         raise ValueError(message)
