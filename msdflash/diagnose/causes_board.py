@@ -21,6 +21,19 @@ BOARD_CAUSES: tuple[Cause, ...] = (
         symptom=True,
     ),
     cause(
+        "target-lost",
+        "the chip answered at first, and then no more",
+        "ERROR_RESET",
+        "Look whether the target's power LED still lights.",
+        Remedy("Push the plug and the wires in again.", "a minute"),
+        Remedy(
+            'Set `connect = "under-reset"` for this drive: a program that sleeps or takes the SWD pins cannot do so then.',
+            "resets the program",
+        ),
+        retryable=True,
+        symptom=True,
+    ),
+    cause(
         "no-target-power",
         "the target has no power: the probe sees {volts} V at its target-voltage pin",
         "ERROR_RESET",

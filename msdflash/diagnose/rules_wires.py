@@ -29,6 +29,12 @@ HIGH_SUPPLY = 3.7
 TOUCHED_TARGET = frozenset({"no-dp", "no-power-ack", "no-ap", "core-in-reset", "no-halt", "transfer", "ram", "algo-readback"})
 """Failures for which it helps to say that power and wires are fine."""
 
+READ_BLOCK = 64
+"""Registers in one block of the reading ``swd.errors``: an error is counted once a block."""
+
+SILENCE = frozenset({"no-ack", "ack-7", "ack-0", "stlink-5", "stlink-9"})
+"""Words in ``swd.ack`` that mean that nobody answered."""
+
 ACK_WORDS = {
     "no-ack": "no acknowledge: nobody drives SWDIO",
     "ack-7": "no acknowledge: nobody drives SWDIO",
@@ -190,28 +196,50 @@ def link_noise(e: Evidence) -> Finding | None:
             errors=worst[2] - worst[1],
             reads=f"{worst[2]} reads failed at {hertz(worst[0])}",
         )
-    cell = e.table("swd.errors")
-    kinds = cell.get("kinds") if isinstance(cell.get("kinds"), dict) else {}
-    reads, errors = cell.get("reads"), cell.get("errors")
-    if is_register(reads) and is_register(errors) and reads > 0:
-        told = {str(name): n for name, n in (kinds or {}).items() if is_register(n) and name not in ANSWERED_ACKS}
-        of_link = sum(told.values()) if kinds else errors
-        if 0 < of_link < reads:
-            listed = ", ".join(f"{n} x {name}" for name, n in sorted(told.items()))
-            return found(
-                "link-noise",
-                LIKELY,
-                f"{of_link} of {reads} reads of a known register failed" + (f" ({listed})" if listed else ""),
-                errors=of_link,
-                reads=f"{reads} reads failed{_clock(e)}",
-            )
-        if errors == 0 and reads >= 20 and e.kind in {"transfer", "algo-readback", "ram", "verify"}:
-            return found("link-noise", UNLIKELY, f"0 of {reads} reads of a known register failed afterwards")
+    if not e.silent and not _all_failed(e):
+        counted = _link_errors(e)
+        if counted:
+            return counted
     if e.kind == "transfer" and e.acks and e.acks[-1] in {"parity", "no-ack", "ack-7", "error"} and e.dp_ever:
         return found(
             "link-noise", POSSIBLE, f"the failing access ended with: {ACK_WORDS.get(e.acks[-1], e.acks[-1])}", dp_words(e), engine_said(e)
         )
     return None
+
+
+def _link_errors(e: Evidence) -> Finding | None:
+    """What counting after a failure says. WAIT and FAULT are answers: they do not count."""
+    cell = e.table("swd.errors")
+    kinds = cell.get("kinds") if isinstance(cell.get("kinds"), dict) else {}
+    reads, errors = cell.get("reads"), cell.get("errors")
+    if not is_register(reads) or not is_register(errors) or not reads:
+        return None
+    told = {str(name): n for name, n in (kinds or {}).items() if is_register(n) and name not in ANSWERED_ACKS}
+    of_link = sum(told.values()) if kinds else errors
+    if 0 < of_link < reads:
+        listed = ", ".join(f"{n} x {name}" for name, n in sorted(told.items()))
+        words = f"{of_link} errors in {reads} reads of known registers" + (f" ({listed})" if listed else "")
+        return found("link-noise", LIKELY, words, errors=of_link, reads=f"{reads} reads failed{_clock(e)}")
+    if errors == 0 and reads >= 20 and e.kind in {"transfer", "algo-readback", "ram", "verify"}:
+        return found("link-noise", UNLIKELY, f"0 errors in {reads} reads of known registers afterwards")
+    return None
+
+
+def _all_failed(e: Evidence) -> bool:
+    """Every single block got no answer at all: that is no noise, nobody is there."""
+    cell = e.table("swd.errors")
+    reads, errors, kinds = cell.get("reads"), cell.get("errors"), cell.get("kinds")
+    if not isinstance(kinds, dict) or not kinds or set(map(str, kinds)) - SILENCE:
+        return False
+    return is_register(reads) and is_register(errors) and errors >= 3 and errors * READ_BLOCK >= reads
+
+
+def target_lost(e: Evidence) -> Finding | None:
+    """The chip answered in this job, and then not once more."""
+    if e.dpidr is None or not _all_failed(e):
+        return None
+    attempts = e.table("swd.errors").get("errors")
+    return found("target-lost", CERTAIN, dp_words(e), f"after the failure, {attempts} of {attempts} attempts got no answer", volts_words(e))
 
 
 def _clock(e: Evidence) -> str:
@@ -242,4 +270,4 @@ WIRE_RULES = (
     link_noise,
     chip_dead,
 )
-WIRE_SYMPTOMS = (swd_silent,)
+WIRE_SYMPTOMS = (swd_silent, target_lost)

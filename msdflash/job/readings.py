@@ -73,7 +73,7 @@ READINGS: dict[str, ReadingKind] = {
     "swd.ack": _kind("", "what came instead of an answer: no-ack, ack-0, wait, fault, parity, error, or the probe's own code"),
     "swd.sweep": _kind("dict", "DPIDR reads that came back right, of how many, by SWD clock in Hz"),
     "swd.dpidr_under_reset": _kind("reg", "DPIDR while this probe holds nRESET low; null when silent", Effect.RESET),
-    "swd.errors": _kind("dict", "link errors counted over a number of register reads: {reads, errors, kinds}"),
+    "swd.errors": _kind("dict", "link errors (at most one a block of 64) counted over register reads: {reads, errors, kinds}"),
     "dp.power_ack": _kind("bool", "debug and system power-up acknowledged in DP CTRL/STAT within 100 ms"),
     "dp.ctrl_stat": _kind("reg", "DP CTRL/STAT"),
     "ap.idr": _kind("reg", "IDR of access port 0"),

@@ -161,8 +161,16 @@ SCENES: tuple[Scene, ...] = (
         "link-noise",
         "likely",
         "transfer",
-        ANSWERS | {"swd.errors": {"reads": 60, "errors": 4, "kinds": {"parity": 3, "no-ack": 1}}},
+        ANSWERS | {"swd.errors": {"reads": 6400, "errors": 41, "kinds": {"parity": 30, "no-ack": 11}}},
         ("swd.errors",),
+    ),
+    S(
+        "target-lost",
+        "certain",
+        "transfer",
+        ANSWERS | {"swd.ack": "no-ack", "swd.errors": {"reads": 640, "errors": 10, "kinds": {"no-ack": 10}}},
+        ("swd.errors",),
+        step=Step.PROGRAM,
     ),
     # --- reset ------------------------------------------------------------------------------------------------------------
     S(

@@ -185,6 +185,11 @@ def test_a_voltage_that_this_probe_cannot_measure_does_not_count() -> None:
     assert standing(job("cmsis-dap", "no-dp", SILENT | {"vtref": 0.0})) == standing(job("cmsis-dap", "no-dp", SILENT))
 
 
+def test_counting_errors_on_a_silent_board_is_no_noise() -> None:
+    counted = {"swd.errors": {"reads": 640, "errors": 10, "kinds": {"no-ack": 10}}}
+    assert standing(job("cmsis-dap", "no-dp", SILENT | counted)) == standing(job("cmsis-dap", "no-dp", SILENT))
+
+
 def test_the_same_silence_on_an_st_link_with_and_without_voltage() -> None:
     dead = job("stlink", "no-dp", SILENT | {"vtref": 0.01})
     assert dead.first is not None
