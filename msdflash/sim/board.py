@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from msdflash.sim.port import TargetPort
 
-CORE_HERTZ = 4_000_000  # the MSI clock after reset; one instruction counts as one cycle
-MOST_CYCLES = 200_000  # per call of advance(): beyond that the processor falls behind the clock
+INSTRUCTION_HERTZ = 4_000_000  # the MSI clock after reset, one instruction a cycle; faster clocks only make timers faster
+MOST = 200_000  # instructions per call of advance(): beyond that the processor falls behind
 
 
 class BoardType(msgspec.Struct, frozen=True):
@@ -131,7 +131,7 @@ class Board:
         """Let the firmware run for so long, as far as it has power and is not halted."""
         self.wires.update()
         if self.soc.running:
-            self.soc.advance(min(int(seconds * CORE_HERTZ), MOST_CYCLES))
+            self.soc.advance(min(int(seconds * INSTRUCTION_HERTZ), MOST))
 
     def flash_bytes(self) -> bytes:
         """The main flash array as it is."""

@@ -7,7 +7,7 @@ Sources: Armv7-M Architecture Reference Manual (DDI 0403), chapters B3.2 (system
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msdflash.sim import cpu as regs
 from msdflash.sim import nvic as exc
@@ -35,10 +35,10 @@ UNDEFINSTR, INVSTATE, INVPC = 1 << 16, 1 << 17, 1 << 18
 HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 1 << 1, 1 << 30, 1 << 31
 LOCKUP_PC = 0xFFFFFFFE
 
-LOOK_CYCLES = 16_000  # what the core gets done between two looks of a debugger at DHCSR or DWT_PCSR
-GLANCE_CYCLES = 1_000  # the same for any other access
-MASKED_CYCLES = 500  # step by which a masked interrupt is tried again
-NOMINAL = 40  # cycles charged for a slice that ended early: Unicorn does not say how far it came
+LOOK = 16_000  # instructions that the core gets done between two looks of a debugger at DHCSR or DWT_PCSR
+GLANCE = 1_000  # the same for any other access
+MASKED = 500  # instructions after which a masked interrupt is tried again
+NOMINAL = 40  # instructions charged for a slice that ended early: Unicorn does not say how far it came
 
 FAULT_ENABLE = {exc.MEMMANAGE: 1 << 16, exc.BUSFAULT: 1 << 17, exc.USAGEFAULT: 1 << 18}  # SHCSR, B3.2.13
 
@@ -46,6 +46,16 @@ FAULT_ENABLE = {exc.MEMMANAGE: 1 << 16, exc.BUSFAULT: 1 << 17, exc.USAGEFAULT: 1
 def execute_never(address: int) -> bool:
     """True where the default memory map forbids execution: peripherals, devices and system space (B3.1)."""
     return 0x40000000 <= address < 0x60000000 or address >= 0xA0000000
+
+
+class Alarm(Protocol):
+    """A timer that can interrupt. Times are in processor cycles."""
+
+    def left(self, now: int) -> int | None:
+        """Cycles until it next does something; None if it never will."""
+
+    def elapse(self, now: int) -> int | None:
+        """Time has come to ``now``: the exception that becomes pending, if any."""
 
 
 class State(Enum):
@@ -63,7 +73,9 @@ class Core:
 
     Attributes:
         state: what it does now.
-        cycles: processor cycles since power-on, for SysTick and time.
+        cycles: processor cycles since power-on, for timers.
+        rate: cycles that one instruction takes. At higher clocks the bench runs no more instructions, only more cycles.
+        alarms: timers besides SysTick.
         on_reset_request: called for AIRCR.SYSRESETREQ (True) and VECTRESET (False).
     """
 
@@ -75,6 +87,8 @@ class Core:
         self.before_run: Callable[[], None] | None = None
         self.after_run: Callable[[], None] | None = None
         self.cycles = 0
+        self.rate = 1
+        self.alarms: list[Alarm] = []
         self.reset_wanted: bool | None = None
         self._thumb = True
         self.power_on()
@@ -137,12 +151,12 @@ class Core:
     # --- running ----------------------------------------------------------------------------------------------------
 
     def run(self, budget: int) -> None:
-        """Let time pass: at most ``budget`` cycles."""
+        """Let time pass: that of ``budget`` instructions."""
         if self.state not in (State.RUNNING, State.ASLEEP):
             return
         if self.before_run is not None:
             self.before_run()
-        end = self.cycles + budget
+        end = self.cycles + budget * self.rate
         while self.cycles < end and self.state in (State.RUNNING, State.ASLEEP) and self.reset_wanted is None:
             if self.state is State.ASLEEP:
                 self._sleep(end)
@@ -166,28 +180,36 @@ class Core:
             self.on_reset_request(system)
 
     def _sleep(self, end: int) -> None:
-        left = self.nvic.tick.left(self.cycles)
+        left = self._left()
         self.cycles = end if left is None else min(end, self.cycles + left)
         self._tick()
         if self.nvic.pending and self.nvic.wakes():
             self.state = State.RUNNING
 
     def _tick(self) -> None:
-        if self.nvic.tick.elapse(self.cycles):
-            self.nvic.pending.add(exc.SYSTICK)
+        for alarm in (self.nvic.tick, *self.alarms):
+            number = alarm.elapse(self.cycles)
+            if number is not None:
+                self.nvic.pending.add(number)
+
+    def _left(self) -> int | None:
+        """Cycles until the next timer does something."""
+        times = [left for alarm in (self.nvic.tick, *self.alarms) if (left := alarm.left(self.cycles)) is not None]
+        return min(times) if times else None
 
     def _advance(self, end: int) -> None:
         nvic = self.nvic
         chunk = end - self.cycles
-        left = nvic.tick.left(self.cycles)
+        left = self._left()
         if left is not None:
-            chunk = min(chunk, left + 1)
+            chunk = min(chunk, left + self.rate)
+        chunk = max(chunk // self.rate, 1)
         if nvic.pending and not self.control & C_MASKINTS:
             number = nvic.due()
             if number is not None:
                 self._take(number)
                 return
-            chunk = min(chunk, MASKED_CYCLES)
+            chunk = min(chunk, MASKED)
         if not self._thumb:
             self._thumb = True
             self._fault(exc.USAGEFAULT, INVSTATE)
@@ -195,10 +217,10 @@ class Core:
         if execute_never(self.cpu.read(regs.PC)):
             self._refused(Stop.FETCH)
             return
-        self._finish(self.cpu.run(max(chunk, 1)), max(chunk, 1))
+        self._finish(self.cpu.run(chunk), chunk)
 
     def _finish(self, stop: Stop, chunk: int) -> None:
-        self.cycles += chunk if stop is Stop.COUNT else min(chunk, NOMINAL)
+        self.cycles += (chunk if stop is Stop.COUNT else min(chunk, NOMINAL)) * self.rate
         self._tick()
         if stop in (Stop.BUS, Stop.FETCH, Stop.UNDEFINED):
             self._refused(stop)

@@ -59,15 +59,15 @@ class SysTick:
         left = self.left(now)
         return (left or 0) & 0xFFFFFF
 
-    def elapse(self, now: int) -> bool:
-        """Time has come to ``now``; True if SysTick becomes pending."""
+    def elapse(self, now: int) -> int | None:
+        """Time has come to ``now``: its exception number if it becomes pending."""
         left = self.left(now)
         if left is None or left > 0:
-            return False
+            return None
         period = self.reload + 1
         self._zero_at += period * ((now - self._zero_at) // period + 1)
         self.count_flag = True
-        return bool(self.control & 2)
+        return SYSTICK if self.control & 2 else None
 
 
 class Nvic:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from msdflash.sim import ppb
 from msdflash.sim.ap import AhbAp, Stall
 from msdflash.sim.bus import Bus, BusError, Memory
-from msdflash.sim.core import DBGKEY, GLANCE_CYCLES, LOOK_CYCLES, Core, State
+from msdflash.sim.core import DBGKEY, GLANCE, LOOK, Core, State
 from msdflash.sim.cpu import Cpu
 from msdflash.sim.dp import SwDp
 
@@ -162,13 +162,13 @@ class Soc:
         """One access of the debugger. Raises :class:`BusError` or :class:`msdflash.sim.ap.Stall`."""
         if PPB_START <= address < PPB_END:
             if address == ppb.DHCSR:
-                self.core.run(LOOK_CYCLES)
+                self.core.run(LOOK)
                 return self.core.read_dhcsr(debugger=True)
-            self.core.run(LOOK_CYCLES if address == ppb.DWT_PCSR else GLANCE_CYCLES)
+            self.core.run(LOOK if address == ppb.DWT_PCSR else GLANCE)
             return self.bus.read(address, size)
         if self._blocked(address):
             return 0
-        self.core.run(GLANCE_CYCLES)
+        self.core.run(GLANCE)
         self.chip.debugger_access(address)
         return self.bus.read(address, size)
 
@@ -183,7 +183,7 @@ class Soc:
             return
         if self._blocked(address):
             return
-        self.core.run(GLANCE_CYCLES)
+        self.core.run(GLANCE)
         self.chip.debugger_access(address)
         self.bus.write(address, size, value)
 
@@ -191,7 +191,7 @@ class Soc:
         """Many words at once where one memory holds them and nothing special is going on."""
         if self._held or PPB_START <= address < PPB_END:
             return None
-        self.core.run(GLANCE_CYCLES)
+        self.core.run(GLANCE)
         self.chip.debugger_access(address)
         try:
             return self.bus.read_block(address, length)
@@ -202,7 +202,7 @@ class Soc:
         """The same for writes."""
         if self._held or PPB_START <= address < PPB_END:
             return False
-        self.core.run(GLANCE_CYCLES)
+        self.core.run(GLANCE)
         self.chip.debugger_access(address)
         return self.bus.write_block(address, data)
 
@@ -250,9 +250,9 @@ class Soc:
         for hook in self.after_slice:
             hook()
 
-    def advance(self, cycles: int) -> None:
-        """Let the processor run on its own."""
-        self.core.run(cycles)
+    def advance(self, instructions: int) -> None:
+        """Let the processor run on its own for the time of so many instructions."""
+        self.core.run(instructions)
 
     @property
     def running(self) -> bool:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from msdflash.sim.bus import Memory
+from msdflash.sim.chips.gpio import Ports
 from msdflash.sim.chips.l4flash import L4Flash
+from msdflash.sim.chips.timers import Timers
 from msdflash.sim.ppb import RegisterPage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msdflash.sim.soc import Soc
 
 FLASH_BASE, SRAM1_BASE, SRAM2_BASE = 0x08000000, 0x20000000, 0x10000000
@@ -25,6 +29,12 @@ READY = {
     0x94: ((0, 1),),  # CSR: LSI
     0x98: ((0, 1),),  # CRRCR: HSI48 (not on L47x)
 }
+HSI_HERTZ, HSE_HERTZ = 16_000_000, 8_000_000  # the NUCLEO board feeds HSE from its ST-LINK (UM1724)
+MSI_HERTZ = (
+    100_000, 200_000, 400_000, 800_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000, 16_000_000, 24_000_000, 32_000_000, 48_000_000,
+)  # fmt: skip
+AHB_SHIFTS = (1, 2, 3, 4, 6, 7, 8, 9)  # CFGR.HPRE 8 to 15
+INSTRUCTION_HERTZ = 4_000_000
 RCC_RESET = {0x00: 0x63, 0x04: 0x10000000, 0x0C: 0x1000, 0x10: 0x1000, 0x14: 0x1000, 0x48: 0x100}
 # RCC_CSR reset flags, 6.4.29
 PINRSTF, BORRSTF, SFTRSTF, IWDGRSTF, OBLRSTF, RMVF = 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 25, 1 << 23
@@ -41,7 +51,6 @@ PLAIN = (
     ("APB1", 0x40000000, 0xA000),
     ("APB2", 0x40010000, 0x7000),
     ("DMA, CRC, TSC", 0x40020000, 0x5000),
-    ("GPIO", 0x48000000, 0x2000),
     ("OTG_FS, ADC, RNG", 0x50000000, 0x61000),
     ("FMC, QUADSPI", 0xA0000000, 0x2000),
 )
@@ -52,9 +61,6 @@ RESET_VALUES = {
     0x4000481C: 0x026000C0,  # USART3_ISR
     0x4001381C: 0x026000C0,  # USART1_ISR
     0x4000801C: 0x026000C0,  # LPUART1_ISR
-    0x48000000: 0xABFFFFFF,  # GPIOA_MODER
-    0x48000400: 0xFFFFFEBF,  # GPIOB_MODER
-    0x48000800: 0xFFFFFFFF,  # GPIOC_MODER
 }
 
 
@@ -83,6 +89,7 @@ class Rcc(RegisterPage):
 
     def __init__(self) -> None:
         super().__init__(RCC_BASE)
+        self.on_clock: Callable[[int], None] | None = None
         self.flags = 0
         self.backup = 0
         self.reset()
@@ -90,6 +97,27 @@ class Rcc(RegisterPage):
     def reset(self) -> None:
         """System reset. The reset flags and the backup domain stay."""
         self.values = {**RCC_RESET, 0x90: self.backup, 0x94: 0x600}
+        self._tell()
+
+    def hertz(self) -> int:
+        """Frequency of the processor clock."""
+        source = self.values.get(0x08, 0) & 3
+        if source == 3:
+            config = self.values.get(0x0C, 0)
+            entry = (0, self._msi(), HSI_HERTZ, HSE_HERTZ)[config & 3]
+            clock = entry // ((config >> 4 & 7) + 1) * (config >> 8 & 0x7F) // (2 * ((config >> 25 & 3) + 1))
+        else:
+            clock = (self._msi(), HSI_HERTZ, HSE_HERTZ)[source]
+        divider = self.values.get(0x08, 0) >> 4 & 0xF
+        return clock >> (AHB_SHIFTS[divider & 7] if divider & 8 else 0)
+
+    def _msi(self) -> int:
+        chosen = self.values[0x00] >> 4 & 0xF if self.values[0x00] & 8 else 6
+        return MSI_HERTZ[chosen] if chosen < len(MSI_HERTZ) else MSI_HERTZ[6]
+
+    def _tell(self) -> None:
+        if self.on_clock is not None:
+            self.on_clock(self.hertz())
 
     def load(self, word: int) -> int:
         """Ready bits follow their enable bits; SWS follows SW."""
@@ -111,6 +139,8 @@ class Rcc(RegisterPage):
         if word == 0x90:
             self.backup = value
         super().store(word, value)
+        if word in (0x00, 0x08, 0x0C):
+            self._tell()
 
 
 class Dbgmcu(RegisterPage):
@@ -134,6 +164,8 @@ class Stm32L4:
         self.sram1 = Memory("SRAM1", SRAM1_BASE, bytearray(part.sram1 * 1024))
         self.sram2 = Memory("SRAM2", SRAM2_BASE, bytearray(part.sram2 * 1024))
         self.rcc = Rcc()
+        self.timers = Timers()
+        self.ports = (Ports(0x48000000), Ports(0x48001000))
         self.dbgmcu = Dbgmcu(part.device_id)
         self._plain = [Memory(name, base, bytearray(size)) for name, base, size in PLAIN]
         system = bytearray(b"\xff" * 0x8000)
@@ -149,16 +181,17 @@ class Stm32L4:
                 soc.cpu.map_memory(memory)
         for memory in self._plain:
             self._map_around(soc, memory)
-        soc.bus.add(self.rcc)
-        soc.cpu.map_device(self.rcc)
-        soc.bus.add(self.dbgmcu)
-        soc.cpu.map_device(self.dbgmcu)
+        self.timers.attach(soc)
+        self.rcc.on_clock = lambda hertz: setattr(soc.core, "rate", max(1, hertz // INSTRUCTION_HERTZ))
+        for page in (self.rcc, self.dbgmcu, *self.ports):
+            soc.bus.add(page)
+            soc.cpu.map_device(page)
         self.controller.attach(soc)
         self.sram2.gate = self._sram2_gate
 
     def _map_around(self, soc: Soc, memory: Memory) -> None:
         """Share a peripheral area with the processor, leaving out the pages that somebody else serves."""
-        taken = {RCC_BASE, 0x40022000}
+        taken = {self.timers.base, RCC_BASE, 0x40022000}
         start = memory.base
         for page in range(memory.base, memory.base + memory.size + 1, 0x1000):
             if page in taken or page == memory.base + memory.size:
@@ -184,6 +217,9 @@ class Stm32L4:
                 if memory.base <= address < memory.base + memory.size:
                     offset = address - memory.base
                     memory.data[offset : offset + 4] = value.to_bytes(4, "little")
+        self.timers.reset()
+        for port in self.ports:
+            port.reset()
         self.rcc.reset()
         self.rcc.flags |= CAUSES[cause]
         self.controller.reset()
