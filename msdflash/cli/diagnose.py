@@ -57,7 +57,7 @@ def _diagnose(options: argparse.Namespace, session: Session, boards: Sequence[Ru
         order = DiagnoseOrder(job=job, connection=connection(session, probe, board_options(options)), reset=options.reset)
         began = time.monotonic()
         with open_progress(quiet=options.json) as progress:
-            outcome = session.engine.run(order, progress.hear, session.cancel)
+            outcome = session.engine.run(order, session.telling(progress.hear), session.cancel)
         session.memory.learn(probe, outcome)
     context = msgspec.structs.replace(context, duration=time.monotonic() - began)
     return conclude(session, outcome, context, as_json=options.json)

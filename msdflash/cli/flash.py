@@ -94,7 +94,7 @@ def _flash(options: argparse.Namespace, session: Session, boards: Sequence[Runni
         )
         began = time.monotonic()
         with open_progress(quiet=options.json) as progress:
-            outcome = session.engine.run(order, progress.hear, session.cancel)
+            outcome = session.engine.run(order, session.telling(progress.hear), session.cancel)
         session.memory.learn(probe, outcome)
     context = msgspec.structs.replace(context, duration=time.monotonic() - began)
     return conclude(session, outcome, context, as_json=options.json)

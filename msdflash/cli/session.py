@@ -8,18 +8,20 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from msdflash.cli.output import note
 from msdflash.daemon.locks import hold_probe
 from msdflash.daemon.memory import Memory
 from msdflash.daemon.paths import find_paths
 from msdflash.engine.pool import Pool
-from msdflash.engine.runner import Engine
+from msdflash.engine.runner import Cancel, Engine
 from msdflash.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from msdflash.daemon.paths import Paths
+    from msdflash.job.messages import Message
     from msdflash.job.outcome import Changed, ListedProbe, Outcome
     from msdflash.sim.client import RunningBoard
 
@@ -34,15 +36,28 @@ class Session:
         paths: this installation's folders, made.
         engine: runs orders.
         memory: what earlier jobs learned about probes.
-        cancel: set by the first Ctrl-C.
+        cancel: set by the first Ctrl-C; the second one makes it ``at_once``.
     """
 
     def __init__(self, paths: Paths, engine: Engine, pool: Pool) -> None:
         self.paths = paths
         self.engine = engine
         self.memory = Memory(paths.state / "probes.json")
-        self.cancel = threading.Event()
+        self.cancel = Cancel()
         self._pool = pool
+
+    def telling(self, listener: Callable[[Message], None]) -> Callable[[Message], None]:
+        """The listener, with a word to whoever pressed Ctrl-C while a job that changes the chip goes on."""
+        told = False
+
+        def hear(message: Message) -> None:
+            nonlocal told
+            listener(message)
+            if self.cancel.is_set() and not told:
+                told = True
+                note("finishing what has begun to change the chip; Ctrl-C again ends it at once")
+
+        return hear
 
     def choose(self, options: argparse.Namespace, boards: Sequence[RunningBoard]) -> str:
         """Unique id of the probe to use, :data:`NO_PROBE` if there is none.
@@ -71,7 +86,7 @@ class Session:
 
 @contextlib.contextmanager
 def open_session() -> Iterator[Session]:
-    """An engine for one command, with Ctrl-C caught: the first asks the job to end, the second ends it."""
+    """An engine for one command, with Ctrl-C caught, see :func:`interruptible`."""
     paths = find_paths().make()
     pool = Pool()
     engine = Engine(pool)
@@ -85,15 +100,21 @@ def open_session() -> Iterator[Session]:
 
 @contextlib.contextmanager
 def interruptible(cancel: threading.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM set ``cancel``; a second one raises KeyboardInterrupt. Only in the main thread; elsewhere nothing changes."""
+    """SIGINT and SIGTERM set ``cancel``; the second makes it ``at_once`` if it can be, the next raises KeyboardInterrupt.
+
+    Only in the main thread; elsewhere nothing changes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(_number: int, _frame: Any) -> None:
-        if cancel.is_set():
+        if not cancel.is_set():
+            cancel.set()
+        elif isinstance(cancel, Cancel) and not cancel.at_once:
+            cancel.at_once = True
+        else:
             raise KeyboardInterrupt
-        cancel.set()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if sys.platform == "win32":

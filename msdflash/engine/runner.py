@@ -51,6 +51,12 @@ class Limits(msgspec.Struct, frozen=True):
     leave: float = 2.0
 
 
+class Cancel(threading.Event):
+    """An event that cancels a job; ``at_once`` also while it changes the chip, at the price of a half-written flash."""
+
+    at_once = False
+
+
 class _Halt(Exception):  # noqa: N818 - private way out of the loop
     """The job ends without the worker's last message."""
 
@@ -85,7 +91,7 @@ class Engine:
         Args:
             order: what to do.
             on_message: called with each message as it arrives; what it raises is logged and changes nothing.
-            cancel: when set, the job is killed at once if nothing is erased yet; else it may finish within
+            cancel: when set (an event, or a :class:`Cancel`), the job is killed at once if nothing is erased yet; else it may finish within
                 ``Limits.cancel``.
 
         Returns:
@@ -278,6 +284,8 @@ class _Job:
         changing = list(Step).index(self._account.step) >= _POINT_OF_NO_RETURN or self._account.changed.erased > 0
         if not changing:
             raise _Halt("cancelled", f"cancelled in step {self._account.step}, before anything was erased")
+        if getattr(self._cancel, "at_once", False):
+            raise _Halt("cancelled", f"cancelled in step {self._account.step}, at once and while the chip was changed")
         if self._cancelled_at is None:
             self._cancelled_at = now
             log.info("job %s is past the first erase: waiting up to %g s for its end", self._order.job, self._limits.cancel)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from msdflash.engine.pool import Pool
-from msdflash.engine.runner import Engine, Limits
+from msdflash.engine.runner import Cancel, Engine, Limits
 from msdflash.errors import WorkerError
 from msdflash.job.messages import Begin, Message, Progress
 from msdflash.job.order import Connection, DiagnoseOrder, FlashOrder
@@ -296,6 +296,21 @@ def test_cancel_while_programming_waits_but_not_for_ever(run: Run, ends: bool) -
     else:
         assert failure(outcome) == ("cancelled", Step.PROGRAM)
         assert outcome.changed.erased == 8
+
+
+def test_cancel_at_once_ends_even_programming(run: Run) -> None:
+    cancel = Cancel()
+
+    def listen(message: Message) -> None:
+        if isinstance(message, Progress):
+            cancel.set()
+            cancel.at_once = True
+
+    body = 'begin("program"); touched(erased=8, programmed=4, total=8); '
+    body += 'say(type="progress", step="program", done=4, total=8); for_ever()'
+    outcome = run(body, cancel=cancel, on_message=listen, limits=Limits(cancel=60))
+    assert failure(outcome) == ("cancelled", Step.PROGRAM)
+    assert (outcome.changed.programmed, outcome.changed.total, outcome.changed.state) == (4, 8, "unknown")
 
 
 def test_order_that_cannot_be_told(hostile: Hostile) -> None:
