@@ -46,7 +46,7 @@ def _entry(entry: Cause) -> list[str]:
         lines += ["This names what was seen. It leads a report only where no cause explains it.", ""]
     lines += [f"{number}. {remedy.text} *({remedy.cost})*" for number, remedy in enumerate(entry.remedies, 1)]
     again = "may succeed when dropped again" if entry.retryable else "dropping again alone will not help"
-    seen = f"observed: {OBSERVED[entry.id]}" if entry.id in OBSERVED else "never observed by a scenario yet"
+    seen = f"met on {OBSERVED[entry.id]}" if entry.id in OBSERVED else "never observed by a scenario yet"
     return [*lines, "", f"DAPLink error `{error.name}` ({error.type_line}); {again}; {seen}.", ""]
 
 

@@ -219,7 +219,7 @@ CHIP_CAUSES: tuple[Cause, ...] = (
     ),
     cause(
         "program-mismatch",
-        "flash differs from the file: {bad} bytes, the first at {address} is {read} and should be {expected}",
+        "flash differs from the file in {bad} of its bytes: at {address} is {read} and should be {expected}",
         "ERROR_WRITE_VERIFY",
         _AGAIN,
         _SLOWER,

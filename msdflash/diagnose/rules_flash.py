@@ -291,7 +291,7 @@ def mismatch_pattern(e: Evidence) -> Finding | None:
     words, slots = _difference(e)
     few = e.table("verify.first").get("bad")
     if cause in {"erase-ineffective", "program-ineffective"} and is_register(few) and few <= FEW_BYTES:
-        cause, shows = "flash-worn", f"only {few} bytes differ: a step that did not run leaves whole pages"
+        cause, shows = "flash-worn", f"no more than {few} of the bytes differ: a step that did not run leaves whole pages"
     steady = e.text("verify.reread") == "same"
     if cause == "flash-worn" and not steady:
         return found(cause, POSSIBLE, words, "it was not read again, so the link may be at fault", **slots)

@@ -84,7 +84,7 @@ def no_target_power(e: Evidence) -> Finding | None:
     if not e.silent:
         return None
     if e.vtref is None:
-        return found("no-target-power", POSSIBLE, ack_words(e), volts_words(e))
+        return found("no-target-power", POSSIBLE, volts_words(e))
     volts = f"{e.vtref:.2f}"
     if e.vtref < NO_SUPPLY:
         return found("no-target-power", LIKELY, volts_words(e), ack_words(e), volts=volts)
@@ -130,7 +130,7 @@ def swd_open(e: Evidence) -> Finding | None:
         return None
     if "ack-0" in e.acks:
         return found("swd-open", UNLIKELY, "SWDIO is held low; an open wire floats high")
-    return found("swd-open", POSSIBLE, ack_words(e))
+    return found("swd-open", POSSIBLE, "an open wire leaves SWDIO undriven, and that is what was read")
 
 
 def swd_swapped(e: Evidence) -> Finding | None:

@@ -68,8 +68,11 @@ def damage(report: Report) -> str:
         if done.ram_overwritten:
             text += " RAM was overwritten."
         return text
-    written = f"{done.programmed} of {done.total} bytes were written" if done.total else f"{done.programmed} bytes were written"
-    return f"Flash was changed: {done.erased} bytes were erased, {written}. Do not expect the board to run until a drop succeeds."
+    # Each change is booked before it is made: of a step that was cut off, nobody knows how far it came.
+    most = "up to " if report.step in {"erase", "program"} else ""
+    written = f"{most}{done.programmed} of {done.total} bytes were written" if done.total else f"{most}{done.programmed} bytes were written"
+    erased = f"{most}{done.erased} bytes were erased, " if done.erased else ""
+    return f"Flash was changed: {erased}{written}. Do not expect the board to run until a drop succeeds."
 
 
 def _why(report: Report, most: int, reasons: int) -> list[str]:

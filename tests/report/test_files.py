@@ -140,6 +140,8 @@ def test_what_was_and_was_not_done() -> None:
     nothing = "\n".join(check_fail_txt(report_for("held-in-reset")))
     assert "Nothing was erased or written." in nothing
     assert "0 of 27648 bytes" in nothing
+    cut = msgspec.structs.replace(report_for("probe-vanished", erased=4096, programmed=1024), step="program")
+    assert "up to 1024 of 27648 bytes were written" in fail_txt.damage(cut)
     half = "\n".join(check_fail_txt(report_for("probe-vanished", erased=4096, programmed=1024)))
     assert "Flash was changed: 4096 bytes were erased, 1024 of 27648 bytes were written." in half
     assert json.loads(half.splitlines()[-1])["flash_changed"] is True
