@@ -333,7 +333,8 @@ def test_a_damaged_state_is_put_aside(tmp_path: Path) -> None:
 def test_an_owned_board_ends_with_its_owner(tmp_path: Path, eventually: Callable[..., None]) -> None:
     code = (
         "import os, sys; from pathlib import Path; from msdflash.sim import client; from msdflash.sim.spec import parse;"
-        "board = client.start(parse('nucleo-l476rg,serial=OWNED'), bus=Path(sys.argv[1])); print(board.process.pid, flush=True); os._exit(1)"
+        "board = client.start(parse('nucleo-l476rg,serial=OWNED'), bus=Path(sys.argv[1]));"
+        "print(board.process.pid, flush=True); os._exit(1)"
     )
     owner = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=30, check=False)
     pid = int(owner.stdout)
