@@ -34,7 +34,7 @@ CHIP_CAUSES: tuple[Cause, ...] = (
     cause("no-ap", "there is no access to the core behind the debug port", "ERROR_RESET", _CYCLE, _UNDER_RESET, symptom=True),
     cause(
         "app-locked-up",
-        "the flashed program is in lockup: it crashed at once",
+        "the core is in lockup: the program in flash crashes at once, or there is none",
         "ERROR_RESET",
         "Check that the file was built for this chip and this board.",
         Remedy("Debug the start-up code: the first instructions fault.", "a debugger"),

@@ -54,7 +54,8 @@ def _name(report: Report) -> str:
 def _good(report: Report, width: int) -> list[Line]:
     done = report.changed
     if report.outcome == "healthy":
-        where = plain(report.target.name if report.target else report.board or "the board", 60)
+        target = (report.target.name or report.target.part or "") if report.target else ""
+        where = plain(report.board or target or "The board", 60)
         text = f"{where} is healthy: it answers on every measurement that was made."
     elif report.unchanged:
         text = f"{_name(report)}: already in flash. {done.verified} bytes read back and equal, nothing written, {report.duration:.1f} s."

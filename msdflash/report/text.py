@@ -51,11 +51,12 @@ def wrap(text: str, first: str = "", rest: str | None = None, width: int = WIDTH
 
 
 def sentence(clause: str) -> str:
-    """A clause as a sentence: capital first, full stop last."""
+    """A clause as a sentence: capital first (but ``nRESET`` stays), full stop last."""
     clause = clause.strip()
     if not clause:
         return ""
-    return clause[0].upper() + clause[1:] + ("" if clause.endswith(".") else ".")
+    first = clause[0] if clause[1:2].isupper() else clause[0].upper()
+    return first + clause[1:] + ("" if clause.endswith(".") else ".")
 
 
 def span(first: int, length: int) -> str:

@@ -27,6 +27,7 @@ from msdflash.report.record import (
     make_report,
     to_json,
 )
+from msdflash.report.text import sentence
 
 TIME = "2026-11-22T09:14:07+01:00"
 GOOD = Outcome(
@@ -125,5 +126,7 @@ def test_terminal_tells_the_same_in_words_and_in_colour() -> None:
         in terminal.lines(make_report(same, diagnose(same), Context(TIME)))[0]
         + terminal.lines(make_report(same, diagnose(same), Context(TIME)))[1]
     )
-    well = Outcome("1", running="running")
-    assert "is healthy" in terminal.lines(make_report(well, diagnose(well), Context(TIME, diagnosis=True)))[0]
+    well = Outcome("1", running="running", target=TargetFacts("", part="STM32L47x"))
+    assert terminal.lines(make_report(well, diagnose(well), Context(TIME, diagnosis=True)))[0].startswith("STM32L47x is healthy: ")
+    assert sentence("nRESET is low") == "nRESET is low."
+    assert sentence("the line is low.") == "The line is low."
