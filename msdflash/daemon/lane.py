@@ -86,7 +86,7 @@ class Lane:
         private_directory(state)
         self._spool = Spool(state / "spool")
         self.journal = Journal(state / "journal.jsonl")
-        self.attic = Attic(state / "not-flashed", config.kept_count, config.kept_bytes)
+        self.attic = Attic(private_directory(state / "not-flashed"), config.kept_count, config.kept_bytes)
         self._intake = Intake(config.quiet, clock, fast=config.fast)
         self._publisher = Publisher(folder, self.attic, clock, config.quiet.still)
         self._takes = Takes(

@@ -67,14 +67,14 @@ class Folder:
         path: where it is; no link.
         serial: the board's.
         uuid: the marker's.
-        cased: file names that differ only in case are different files here.
+        cased: file names that differ only in case are different files here; known once it was opened.
     """
 
     def __init__(self, path: Path, serial: str, identifier: str) -> None:
         self.path = path
         self.serial = serial
         self.uuid = identifier
-        self.cased = os.name == "posix" and sys.platform != "darwin"
+        self.cased = True
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Opened]:
@@ -98,6 +98,7 @@ class Folder:
                 raise FolderAbsentError(f"{self.path}: {error}") from error
             if (marker.uuid, marker.serial) != (self.uuid, self.serial):
                 raise FolderAbsentError(f"{self.path} holds the marker of another drive")
+            self.cased = not hidden.exists(MARKER.upper())
             yield Opened(root, hidden, temp)
 
     def present(self) -> bool:
@@ -210,8 +211,7 @@ def _remember(path: Path, marker: Marker, memory_file: Path) -> Folder:
         place.replace(fresh, place, memory_file.name)
         place.sync()
     folder = Folder(path, marker.serial, marker.uuid)
-    with contextlib.suppress(OSError), Place.open(path) as root, root.sub(HIDDEN) as hidden:
-        folder.cased = not hidden.exists(MARKER.upper())
+    folder.present()
     return folder
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -420,7 +421,30 @@ def test_refreshed_facts_are_published_at_rest(rig: Any, eventually: Eventually)
     rig.wait_count(0)
     rig.drop("a.bin", b"FAIL")
     rig.wait_count(1)
-    rig.lane._answers._resting = lambda count: rig.scripted.Publication(b"Remount count: %d\r\nProbe: gone\r\n" % count, b"<html></html>\r\n")
+    details = b"Remount count: %d\r\nProbe: gone\r\n"
+    rig.lane._answers._resting = lambda count: rig.scripted.Publication(details % count, b"<html></html>\r\n")
     rig.lane.refresh()
     eventually(lambda: rig.read("DETAILS.TXT") == b"Remount count: 1\r\nProbe: gone\r\n")
     assert rig.read("FAIL.TXT")
+
+
+def test_a_folder_on_another_file_system_keeps_what_cannot_be_moved_in_itself(rig: Any, eventually: Eventually) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == rig.root.parent.stat().st_dev:
+        pytest.skip("no second file system at hand")
+    with tempfile.TemporaryDirectory(dir=elsewhere) as folder:
+        rig.root = Path(folder) / "BOARD"
+        rig.start()
+        rig.wait_count(0)
+        (rig.root / "folder").mkdir()
+        (rig.root / "folder" / "inner").write_bytes(b"x")
+        rig.wait_count(1)
+        kept = Path(rig.lines("answer")[0]["kept"])
+        assert kept.parent == rig.root / ".msdflash" / "not-flashed"
+        assert (kept / "inner").read_bytes() == b"x"
+        source = rig.root.parent / "a.bin"
+        source.write_bytes(b"FAIL")
+        source.replace(rig.root / "a.bin")
+        rig.wait_count(2)
+        assert Path(rig.lines("answer")[1]["kept"]).read_bytes() == b"FAIL"
+        rig.stop()
