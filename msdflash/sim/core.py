@@ -37,7 +37,7 @@ LOCKUP_PC = 0xFFFFFFFE
 
 LOOK = 16_000  # instructions that the core gets done between two looks of a debugger at DHCSR or DWT_PCSR
 GLANCE = 1_000  # the same for any other access
-MASKED = 500  # instructions after which a masked interrupt is tried again
+MASKED = ((64, 1), (128, 7), (1 << 62, 499))  # a masked interrupt is tried again: up to so many times, after so many instructions
 NOMINAL = 40  # instructions charged for a slice that ended early: Unicorn does not say how far it came
 
 FAULT_ENABLE = {exc.MEMMANAGE: 1 << 16, exc.BUSFAULT: 1 << 17, exc.USAGEFAULT: 1 << 18}  # SHCSR, B3.2.13
@@ -91,6 +91,7 @@ class Core:
         self.alarms: list[Alarm] = []
         self.reset_wanted: bool | None = None
         self._thumb = True
+        self._tries = 0
         self.power_on()
 
     def power_on(self) -> None:
@@ -207,9 +208,11 @@ class Core:
         if nvic.pending and not self.control & C_MASKINTS:
             number = nvic.due()
             if number is not None:
+                self._tries = 0
                 self._take(number)
                 return
-            chunk = min(chunk, MASKED)
+            self._tries += 1
+            chunk = min(chunk, next(step for tries, step in MASKED if self._tries <= tries))
         if not self._thumb:
             self._thumb = True
             self._fault(exc.USAGEFAULT, INVSTATE)

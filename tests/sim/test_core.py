@@ -244,3 +244,70 @@ def test_firmware_reset_request(halted: Debugger, board: Board) -> None:
     halted.go()
     assert halted.read(DHCSR) & RESET
     assert halted.read(0x40021094) >> 28 & 1, "SFTRSTF"
+
+
+def test_an_idle_loop_that_masks_around_wfi_gets_its_interrupts(halted: Debugger, board: Board) -> None:
+    """B1.5.19: WFI wakes under PRIMASK; the handler runs in the few instructions for which interrupts are let in."""
+    put_code(halted, 0xB672, 0xBF30, 0xB662, 0x3001, 0xE7FA)  # cpsid i; wfi; cpsie i; adds r0, #1; back
+    halted.write(CODE + 0x100, 0x47703401)  # adds r4, #1; bx lr
+    halted.write(VTOR, 0x20000400)
+    halted.write(0x20000400 + 4 * 15, CODE + 0x101)
+    halted.set_register(4, 0)
+    halted.write(0xE000E014, 3999)
+    halted.write(0xE000E010, 7)
+    halted.go()
+    board.advance(0.02)
+    assert halted.read(DHCSR) & SLEEP
+    halted.halt()
+    assert 20 <= halted.register(4) <= 30
+
+
+def test_timer_interrupts_once_at_its_compare_value(halted: Debugger, board: Board) -> None:
+    """RM0351 31.4: TIM5 is interrupt 50."""
+    tim5 = 0x40000C00
+    put_code(halted, 0xE7FE)
+    halted.write(CODE + 0x100, 0x602E3401)  # adds r4, #1; str r6, [r5]
+    halted.write(CODE + 0x104, 0xBF004770)  # bx lr
+    halted.write(VTOR, 0x20000400)
+    halted.write(0x20000400 + 4 * 66, CODE + 0x101)
+    for register, value in ((4, 0), (5, tim5 + 0x10), (6, 0)):
+        halted.set_register(register, value)
+    halted.write(0xE000E104, 1 << 18)
+    for offset, value in ((0x28, 1), (0x34, 40_000), (0x0C, 2), (0x00, 1)):
+        halted.write(tim5 + offset, value)
+    halted.go()
+    board.advance(0.019)
+    assert halted.read(tim5 + 0x24) == pytest.approx(38_000, abs=500)
+    halted.halt()
+    assert halted.register(4) == 0
+    halted.go()
+    board.advance(0.002)
+    board.advance(0.04)
+    halted.halt()
+    assert halted.register(4) == 1
+    assert halted.read(tim5 + 0x10) & 2 == 0
+
+
+def test_floating_point_registers_survive_an_exception(halted: Debugger) -> None:
+    """B1.5.7: the frame grows by S0 to S15 and FPSCR when they are in use."""
+    put_code(halted, 0xEE00, 0x0A10, 0xDF00, 0xBE00)  # vmov s0, r0; svc #0; bkpt
+    halted.write(CODE + 0x100, 0x1A10EE00)  # vmov s0, r1
+    halted.write(CODE + 0x104, 0xBF004770)  # bx lr
+    halted.write(VTOR, 0x20000400)
+    halted.write(0x20000400 + 4 * 11, CODE + 0x101)
+    halted.set_register(0, 0x3F800000)
+    halted.set_register(1, 0x40000000)
+    halted.go()
+    assert halted.read(DHCSR) & HALT
+    assert halted.register(PC) == CODE + 6
+    assert halted.register(64) == 0x3F800000
+    assert halted.register(SP) == CODE + 0x1000
+
+
+def test_ports_set_and_clear_bits(debugger: Debugger) -> None:
+    """RM0351 8.5.7 and 8.5.11."""
+    debugger.write(0x48000418, 0x00000060)
+    assert debugger.read(0x48000414) == 0x60
+    debugger.write(0x48000418, 0x00200100)
+    debugger.write(0x48000428, 0x0040)
+    assert debugger.read(0x48000414) == debugger.read(0x48000410) == 0x100
