@@ -47,18 +47,23 @@ def run(options: argparse.Namespace) -> int:
 
 def table(probes: Sequence[ListedProbe]) -> str:
     """A plain table, one probe a line."""
+    from msdflash.report.text import plain
+
     head = ("UNIQUE ID", "KIND", "PROBE", "BOARD", "TARGET")
     rows = [
-        (
-            probe.unique_id or "-",
-            probe.kind,
-            " ".join(word for word in (probe.vendor, probe.product) if word) or "-",
-            probe.board or "-",
-            probe.target or "-",
+        tuple(
+            plain(cell, 60) or "-"
+            for cell in (
+                probe.unique_id,
+                probe.kind,
+                " ".join(word for word in (probe.vendor, probe.product) if word),
+                probe.board or "",
+                probe.target or "",
+            )
         )
         for probe in probes
     ]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
-    problems = [f"{probe.unique_id or probe.kind}: {probe.problem}" for probe in probes if probe.problem]
+    problems = [plain(f"{probe.unique_id or probe.kind}: {probe.problem}", 300) for probe in probes if probe.problem]
     return "\n".join([*lines, *problems])

@@ -15,6 +15,7 @@ from msdflash.daemon.paths import find_paths
 from msdflash.engine.pool import Pool
 from msdflash.engine.runner import Cancel, Engine
 from msdflash.errors import UsageError
+from msdflash.report.text import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -128,7 +129,7 @@ def interruptible(cancel: threading.Event) -> Iterator[None]:
 
 
 def describe(probe: ListedProbe) -> str:
-    """A probe in a few words: product, board, target, and what is wrong with it."""
+    """A probe in a few words: product, board, target, and what is wrong with it. The probe's own words are foreign text."""
     words = [" ".join(word for word in (probe.vendor, probe.product) if word)]
     if probe.board and probe.board not in words[0]:
         words.append(probe.board)
@@ -136,7 +137,7 @@ def describe(probe: ListedProbe) -> str:
         words.append(probe.target)
     if probe.problem:
         words.append(f"problem: {probe.problem}")
-    return ", ".join(word for word in words if word)
+    return plain(", ".join(word for word in words if word), 200)
 
 
 def was_cancelled(outcome: Outcome) -> bool:

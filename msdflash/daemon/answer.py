@@ -13,6 +13,7 @@ from msdflash.diagnose.rules import diagnose
 from msdflash.drop.record import Answer, Drop, Publication
 from msdflash.report import details, fail_txt, mbed_htm, running_txt
 from msdflash.report import record as reports
+from msdflash.report.text import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +102,7 @@ def told(answer: Answer) -> str:
             return f"already in flash, {changed.get('verified', 0)} bytes compared, {took}"
         return f"flashed and proved, {changed.get('verified', 0)} bytes compared, {took}; program {report.get('running')}"
     why = report.get("headline") or report.get("message") or report.get("report_error") or "no reason known"
-    return f"not flashed: {why} ({report.get('confidence') or 'no diagnosis'}, step {report.get('step')}, {took})"
+    return f"not flashed: {plain(why, 200)} ({report.get('confidence') or 'no diagnosis'}, step {report.get('step')}, {took})"
 
 
 def _notes(context: Context, *, good: bool) -> tuple[str, ...]:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import msdflash as package
+from msdflash.cli.boards import table
+from msdflash.cli.session import describe
+from msdflash.job.outcome import ListedProbe
 
 if TYPE_CHECKING:
     import subprocess
@@ -114,3 +117,11 @@ def test_pipe_is_not_waited_for(msdflash: Run, tmp_path: Path) -> None:
 
     os.mkfifo(tmp_path / "pipe.bin")
     assert msdflash("flash", str(tmp_path / "pipe.bin")).status == 2
+
+
+def test_probes_cannot_write_to_the_terminal() -> None:
+    """What a device calls itself is foreign text."""
+    evil = ListedProbe("S\x1b[2J1", "stlink", "ven\x07dor", "pro\nduct", problem="bad\x1b]0;x")
+    assert "\x1b" not in table([evil]) + describe(evil)
+    assert len(table([evil]).splitlines()) == 3
+    assert "\n" not in describe(evil)
