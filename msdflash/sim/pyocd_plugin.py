@@ -2,6 +2,8 @@
 
 With ``MSDFLASH_SIM_BUS`` naming a bus folder, the simulated devices stand beside the real ones (``MSDFLASH_SIM_ONLY=1``: instead of
 them). Without it nothing is imported and nothing changes. No probe class is ever added: pyOCD's own drivers find the devices.
+
+pyOCD loads this while it is being imported itself; whoever wants it otherwise imports ``pyocd`` first.
 """
 
 from __future__ import annotations

@@ -48,6 +48,8 @@ _LIFE_SECONDS = 2.0
 _REST_PER_WORK = 9.0
 _QUIET_BEFORE_SAVE = 0.3
 
+_REPLACE_TRIES = 50
+
 _STATE_MAGIC = b"msdflash bench state 1\n"
 _CHANGES = "fault=NAME[:ARG], fault=none, power=on, power=off, unplug, replug"
 
@@ -107,6 +109,7 @@ class Bench:
         self._running = True
         self._saved_crc = 0
         self._dirty = False
+        self._touched = time.monotonic()
         self._restore()
         self._device = self._build()
         # A short name: a Unix socket's whole path has to fit into about a hundred bytes.
@@ -128,23 +131,20 @@ class Bench:
         try:
             last = next_slice = time.monotonic()
             while self._running:
-                alive = self._hub.in_use or time.monotonic() - self._hub.last_traffic < _LIFE_SECONDS
-                busy = self._hub.step(next_slice if alive or self._dirty else None)
+                alive = self._dirty or self._hub.in_use or time.monotonic() - self._touched < _LIFE_SECONDS
+                busy = self._hub.step(next_slice if alive else None)
                 now = time.monotonic()
+                if self._device.firmware.take_used():
+                    self._touch(now)
                 if busy:
-                    self._dirty = True
-                    if not alive:  # it slept until now
-                        last = now
+                    last = last if alive else now  # it slept until now
                     next_slice = max(next_slice, now + _SLICE_SECONDS)
-                    self._hub.last_traffic = now
-                    continue
-                if now < next_slice:
-                    continue
-                self._board.advance(min(now - last, _SLICE_SECONDS))
-                last = time.monotonic()
-                next_slice = last + max(_SLICE_SECONDS, _REST_PER_WORK * (last - now))
-                if self._dirty and last - self._hub.last_traffic > _QUIET_BEFORE_SAVE:
-                    self._save()
+                elif now >= next_slice:
+                    self._board.advance(min(now - last, _SLICE_SECONDS))
+                    last = time.monotonic()
+                    next_slice = last + max(_SLICE_SECONDS, _REST_PER_WORK * (last - now))
+                    if self._dirty and last - self._touched > _QUIET_BEFORE_SAVE:
+                        self._save()
         finally:
             self._hub.close()
             for path in (self._record, self._socket_path):
@@ -156,6 +156,11 @@ class Bench:
         """End :meth:`run` at its next turn."""
         self._running = False
 
+    def _touch(self, now: float) -> None:
+        """Something was done to the target: its firmware may have work to do, and its flash may be another one."""
+        self._touched = now
+        self._dirty = True
+
     # Admin.
 
     def admin(self, request: Request) -> tuple[int, bytes]:
@@ -165,7 +170,7 @@ class Bench:
                 self._change(request.payload.decode("utf-8", "replace"))
             except SpecError as error:
                 return Status.INVALID, str(error).encode()
-            self._dirty = True
+            self._touch(time.monotonic())
             return 0, b""
         if request.op == Op.TALLIES:
             return 0, json.dumps({"usb": self._hub.transfers, **self._board.tallies()}).encode()
@@ -304,10 +309,20 @@ def _write(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        Path(name).replace(path)
+        _replace(Path(name), path)
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _replace(new: Path, path: Path) -> None:
+    """Rename over ``path``. Windows refuses while somebody reads it, which is over in a moment."""
+    for _ in range(_REPLACE_TRIES):
+        with suppress(PermissionError):
+            new.replace(path)
+            return
+        time.sleep(0.01)
+    new.replace(path)
 
 
 def _await_end_of_input(done: Callable[[], None]) -> None:

@@ -255,6 +255,17 @@ def test_pins_wait_until_they_follow(target: Any) -> None:
     assert sum(waited) == pytest.approx(3.0)  # and the firmware gives up after three seconds
 
 
+def test_only_what_reaches_the_target_counts_as_use(dap: CmsisDap) -> None:
+    dap.take_used()
+    ask(dap, 0x00, 0xF0)
+    ask(dap, 0x04, bytes(5))
+    assert not dap.take_used()
+    for message in (b"\x05\x00\x01\x02", b"\x02\x01", b"\x12\x08\xff", b"\x10\x00\x80\x00\x00\x00\x00"):
+        ask(dap, message)
+        assert dap.take_used()
+        assert not dap.take_used()
+
+
 def test_time_on_the_wire_is_told_once(dap: CmsisDap) -> None:
     dap.take_time()
     ask(dap, 0x11, word(46_000))

@@ -175,11 +175,15 @@ class CmsisDap:
         self._match_retry = 0
         self._match_mask = 0xFFFFFFFF
         self._wire.set_clock(1_000_000)
-        self._port.set_nreset(Drive.FLOAT)
+        self._wire.set_nreset(Drive.FLOAT)
 
     def take_time(self) -> float:
         """Seconds on the wire since the last call."""
         return self._wire.take_time()
+
+    def take_used(self) -> bool:
+        """Whether the target was touched since the last call."""
+        return self._wire.take_used()
 
     def _run(self, data: bytes) -> bytes:
         handler = self._handlers.get(data[0])
@@ -206,14 +210,14 @@ class CmsisDap:
         self._connected = True
         self._levels |= _SWCLK | _SWDIO | _NRESET
         if self._profile.connected_drive is not None:
-            self._port.set_nreset(self._profile.connected_drive)
+            self._wire.set_nreset(self._profile.connected_drive)
         return b"\x02\x01"
 
     def _disconnect(self, _: bytes) -> bytes:
         """DAP_Disconnect: PORT_OFF, every pin an input."""
         self._connected = False
         self._levels |= _SWCLK | _SWDIO | _NRESET
-        self._port.set_nreset(Drive.FLOAT)
+        self._wire.set_nreset(Drive.FLOAT)
         return b"\x03" + _OK
 
     def _transfer_configure(self, data: bytes) -> bytes:
@@ -326,7 +330,7 @@ class CmsisDap:
         self._levels = self._levels & ~select | output & select
         profile = self._profile
         if select & _NRESET and profile.writes and (self._connected or profile.writes_before_connect):
-            self._port.set_nreset(profile.high if output & _NRESET else Drive.LOW)
+            self._wire.set_nreset(profile.high if output & _NRESET else Drive.LOW)
         levels = self._read_pins()
         while wait > 0 and (levels ^ output) & select:
             step = min(wait, 1e-3)

@@ -126,6 +126,9 @@ class Firmware(Protocol):
     def take_time(self) -> float:
         """Seconds that the messages handled since the last call would have taken on SWD; then zero."""
 
+    def take_used(self) -> bool:
+        """Whether anything was done to the target since the last call; then False."""
+
 
 class InPipe:
     """Packets waiting for the host's IN tokens."""

@@ -84,7 +84,6 @@ class Hub:
         self.plugged = True
         self.unplug_after: int | None = None
         self.transfers = {"out": 0, "in": 0, "control": 0, "nak": 0}
-        self.last_traffic = time.monotonic()
         self.on_vanish: Callable[[], None] = lambda: None
         self._admin = admin
         self._timed = timed
@@ -254,7 +253,6 @@ class Hub:
     def _handle(self, connection: _Connection, request: Request) -> None:
         session = connection.session
         if connection.role is Role.ADMIN:
-            self.last_traffic = time.monotonic()
             status, payload = self._admin.admin(request)
             self._reply(connection, status, payload)
         elif session is None or connection not in self._connections:
@@ -265,7 +263,6 @@ class Hub:
             self._control(connection, session, request)
 
     def _control(self, connection: _Connection, session: _Session, request: Request) -> None:
-        self.last_traffic = time.monotonic()
         op, index = request.op, request.number
         status, payload = int(Status.OK), b""
         if op == Op.CONTROL:

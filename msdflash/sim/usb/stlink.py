@@ -189,11 +189,15 @@ class StLink:
         self._last_status, self._last_address = OK, 0
         self._forget_dap()
         self._wire.set_clock(1_000_000)
-        self._port.set_nreset(Drive.FLOAT)
+        self._wire.set_nreset(Drive.FLOAT)
 
     def take_time(self) -> float:
         """Seconds on the wire since the last call."""
         return self._wire.take_time()
+
+    def take_used(self) -> bool:
+        """Whether the target was touched since the last call."""
+        return self._wire.take_used()
 
     # Commands.
 
@@ -216,7 +220,7 @@ class StLink:
     def _exit(self, _: bytes) -> bytes:
         self._mode = _MODE_MASS
         self._forget_dap()
-        self._port.set_nreset(Drive.FLOAT)
+        self._wire.set_nreset(Drive.FLOAT)
         return b""
 
     def _enter(self, _: bytes) -> bytes:
@@ -253,11 +257,11 @@ class StLink:
         """Open drain; works before JTAG_ENTER2 too."""
         how = command[2]
         if how in (0, 2):
-            self._port.set_nreset(Drive.LOW)
+            self._wire.set_nreset(Drive.LOW)
         if how == 2:
             self._wire.wait(100e-6)
         if how in (1, 2):
-            self._port.set_nreset(Drive.FLOAT)
+            self._wire.set_nreset(Drive.FLOAT)
         return _status(OK if how <= 2 else _UNKNOWN_COMMAND)
 
     def _read_register(self, command: bytes) -> bytes:

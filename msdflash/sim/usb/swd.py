@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from msdflash.sim.port import Ack
+from msdflash.sim.port import Ack, Drive
 
 if TYPE_CHECKING:
     from msdflash.sim.port import TargetPort
@@ -37,7 +37,7 @@ class Wire:
         pass_time: lets the board live for so many seconds (a firmware that waits).
     """
 
-    __slots__ = ("_bits", "_seconds", "hertz", "idle_cycles", "pass_time", "port", "retries")
+    __slots__ = ("_bits", "_seconds", "_used", "hertz", "idle_cycles", "pass_time", "port", "retries")
 
     def __init__(self, port: TargetPort, pass_time: Callable[[float], None]) -> None:
         self.port = port
@@ -47,6 +47,7 @@ class Wire:
         self.hertz = 1_000_000
         self._bits = 0
         self._seconds = 0.0
+        self._used = False
 
     def transfer(self, request: int, data: int = 0) -> tuple[int, int]:
         """One transfer, repeated while the target says WAIT, up to ``retries`` times."""
@@ -82,6 +83,17 @@ class Wire:
         self.sequence(LINE_RESET, 56)
         self.sequence(b"\0", 8)
 
+    def set_nreset(self, drive: Drive) -> None:
+        """What the probe does to nRESET from now on."""
+        self._used = True
+        self.port.set_nreset(drive)
+
+    def take_used(self) -> bool:
+        """Whether anything was done to the target since the last call."""
+        self._settle()
+        used, self._used = self._used, False
+        return used
+
     def set_clock(self, hertz: int) -> None:
         """SWD clock from now on."""
         self._settle()
@@ -100,5 +112,7 @@ class Wire:
         return seconds
 
     def _settle(self) -> None:
-        self._seconds += self._bits / self.hertz
-        self._bits = 0
+        if self._bits:
+            self._seconds += self._bits / self.hertz
+            self._bits = 0
+            self._used = True
