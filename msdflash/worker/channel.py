@@ -53,6 +53,7 @@ class Channel:
         self.image: ImageFacts | None = None
         self.running = "unknown"
         self.proved = False
+        self.proved_at = ""
         self.unchanged = False
 
     def send(self, message: Message) -> None:
@@ -118,6 +119,7 @@ class Channel:
             timings=dict(self.timings),
             tallies=dict(self.tallies),
             log=tuple(self.log),
+            proved_at=self.proved_at if self.proved and failure is None else "",
         )
 
 

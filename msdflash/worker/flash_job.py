@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +17,13 @@ from msdflash.image import checks, decode, transforms
 from msdflash.image.segments import Image
 from msdflash.job.order import FlashOrder
 from msdflash.job.outcome import ImageFacts, Tried
-from msdflash.job.readings import latest
 from msdflash.job.steps import Step
 from msdflash.worker import measure, observe, plan, probe, program, silicon, target
-from msdflash.worker.algorithm import Algorithm
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.measure import DEMCR, DHCSR, S_HALT
-from msdflash.worker.memory import first_difference
 from msdflash.worker.raw import RawTarget
 from msdflash.worker.trouble import classify
-
-MOST_REWRITTEN = 8
-"""More sectors than this that read back wrong are no accident on the link; programming them again would only take time."""
+from msdflash.worker.write import ALGORITHM_FAILED, Writer
 
 _LINK_MATTERS = {"transfer", "flash-read", "no-ap", "no-dp", "no-power-ack", "unexpected", "ram", "algo-readback", "verify", "no-halt"}
 """Failures that a bad link can cause, too: then the link itself is measured."""
@@ -69,6 +62,7 @@ class FlashJob:
         else:
             self._write(plans)
         self.channel.proved = True
+        self.channel.proved_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._observe()
 
     def _decode(self) -> Image:
@@ -227,78 +221,15 @@ class FlashJob:
         return plans
 
     def _write(self, plans: list[plan.RegionPlan]) -> None:
-        for item in plans:
-            if item.changes:
-                self._guard(partial(self._write_region, item))
-        # Sectors that were right before are read again: an erase that hit the wrong place must not go unseen.
-        for item in plans:
-            if not item.changes and program.verify(self.channel, self._session().target, item):
-                raise StepFailed("verify", "flash that was right before is no longer")
-
-    def _guard(self, action: Callable[[], None]) -> None:
-        """Run a part that changes the chip; a failing algorithm call leaves the flash controller's status as evidence."""
+        writer = Writer(self.channel, self._session().target, self._core(), self.family)
         try:
-            action()
+            writer.write(plans)
         except StepFailed as failed:
-            if failed.kind in {"erase", "program", "algo-timeout", "algo-init", "algo-fault", "reset-under-algorithm"}:
+            if failed.kind in ALGORITHM_FAILED:
                 self._flash_status()
             raise
         except Exception as error:
             raise self._trouble("transfer", f"the link failed in step {self.channel.step.value}", error) from error
-
-    def _write_region(self, item: plan.RegionPlan) -> None:
-        channel, memory = self.channel, self._session().target
-        timing = self.family.timing if self.family is not None else None
-        algorithm = self._algorithm(item)
-        channel.begin(Step.LOAD, program.transfer_deadline(4 * algorithm.chunk + 4 * len(algorithm.code)))
-        algorithm.test_ram()
-        algorithm.load()
-        program.write_plan(channel, item, algorithm, timing)
-        channel.begin(Step.VERIFY, program.transfer_deadline(sum(len(sector.new) for sector in item.sectors)))
-        bad = program.verify(channel, memory, item)
-        if not bad:
-            return
-        program.describe(channel, memory, item, bad)
-        sector, found = bad[0]
-        algorithm.recheck_buffer(sector.new[: algorithm.chunk])
-        if not self._rewrite(item, bad, algorithm):
-            index = first_difference(sector.new, found) or 0
-            raise StepFailed("verify", "flash is not what was programmed", address=sector.address + index)
-
-    def _rewrite(self, item: plan.RegionPlan, bad: list[tuple[plan.Sector, bytes]], algorithm: Algorithm) -> bool:
-        """Erase and program the wrong sectors of the same image once more: a word lost on the way comes right, a bad cell does not.
-
-        Only where the data reach the page buffer intact and few sectors are wrong; returns True when all is proved now.
-        """
-        channel = self.channel
-        buffer = latest(tuple(channel.readings), "buffer.readback")
-        if len(bad) > MOST_REWRITTEN or not (buffer and buffer["ok"]):
-            return False
-        timing = self.family.timing if self.family is not None else None
-        again = plan.RegionPlan(item.region, tuple(plan.Sector(sector.address, found, sector.new) for sector, found in bad), item.erased)
-        algorithm.load()
-        program.write_plan(channel, again, algorithm, timing)
-        channel.begin(Step.VERIFY, program.transfer_deadline(channel.changed.affected))
-        channel.touch(verified=0)
-        still = program.verify(channel, self._session().target, item)
-        outcome = "right" if not still else "same" if still[0] == bad[0] else "moved"
-        channel.measure("verify.rewrite", outcome, f"{len(bad)} sector(s)")
-        channel.tried.append(
-            Tried(
-                f"erased and programmed {len(bad)} sector(s) once more, because read-back differed",
-                "read-back is right now" if outcome == "right" else "read-back still differs",
-            )
-        )
-        return not still
-
-    def _algorithm(self, item: plan.RegionPlan) -> Algorithm:
-        session = self._session()
-        flash = item.region.flash
-        ram = session.target.memory_map.get_region_for_address(flash.page_buffers[0])
-        end = ram.start + ram.length if ram is not None else flash.page_buffers[0]
-        wanted = sum(len(sector.new) for sector in item.changes)
-        chunk = program.chunk_for(item.region, flash, self.family, end, wanted)
-        return Algorithm(self.channel, self._core(), flash, chunk)
 
     def _observe(self) -> None:
         channel = self.channel
