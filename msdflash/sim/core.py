@@ -35,8 +35,8 @@ UNDEFINSTR, INVSTATE, INVPC = 1 << 16, 1 << 17, 1 << 18
 HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 1 << 1, 1 << 30, 1 << 31
 LOCKUP_PC = 0xFFFFFFFE
 
-LOOK = 16_000  # instructions that the core gets done between two looks of a debugger at DHCSR or DWT_PCSR
-GLANCE = 1_000  # the same for any other access
+LOOK = 15_700  # (no multiple of a usual tick) instructions that the core gets done between two looks of a debugger at DHCSR or DWT_PCSR
+GLANCE = 970  # the same for any other access
 MASKED = ((64, 1), (128, 7), (1 << 62, 499))  # a masked interrupt is tried again: up to so many times, after so many instructions
 NOMINAL = 40  # instructions charged for a slice that ended early: Unicorn does not say how far it came
 

@@ -253,7 +253,7 @@ def test_an_idle_loop_that_masks_around_wfi_gets_its_interrupts(halted: Debugger
     halted.write(VTOR, 0x20000400)
     halted.write(0x20000400 + 4 * 15, CODE + 0x101)
     halted.set_register(4, 0)
-    halted.write(0xE000E014, 3999)
+    halted.write(0xE000E014, 3989)
     halted.write(0xE000E010, 7)
     halted.go()
     board.advance(0.02)
