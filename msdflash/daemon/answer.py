@@ -54,6 +54,7 @@ class Reporter:
                 log="" if outcome.proved or drop.cause else str(log_path(self._logs, drop.id)),
                 version=msdflash.__version__,
                 duration=_seconds(drop.taken_at, context.finished_at),
+                proved_after=_seconds(drop.taken_at, outcome.proved_at) if outcome.proved_at else None,
                 file=drop.name,
                 file_size=drop.size,
                 sha256=drop.sha256,

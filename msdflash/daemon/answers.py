@@ -95,8 +95,7 @@ class Answers:
 
     def _context(self, *, attempts: int, kept: str | None, final: bool = True) -> Context:
         """Circumstances of an answer that would be published next."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return Context(self._journal.remount + 1, attempts, str(self._folder.path), kept, final, now)
+        return Context(self._journal.remount + 1, attempts, str(self._folder.path), kept, final, _now())
 
     def _answer_to(self, outcome: Outcome, drop: Drop, context: Context) -> Answer:
         """The answer; if making the report fails, one that says no more than that, rather than none."""
@@ -129,11 +128,12 @@ class Answers:
                 continue
             self._takes.follow_renames(opened.root)
             drop, answered = entry.drop, entry.answered
-            gone = True
+            gone, gone_at = True, ""
 
             def take_away(drop: Drop = drop, ok: bool = answered.answer.ok) -> None:
-                nonlocal gone
+                nonlocal gone, gone_at
                 gone = self._retire(opened, drop, flashed=ok)
+                gone_at = _now() if gone else ""
 
             if answered.remount < self._journal.remount:
                 take_away()  # a later answer already stands there; going back would tell readers something old
@@ -143,8 +143,9 @@ class Answers:
                 self._calm = answered.answer.publication
                 if answered.answer.publication.fail is not None:
                     self.fail_until = self._clock() + self._config.fail_hold
+            published_at = _now()
             self._settle_spool(opened, drop, flashed=answered.answer.ok)
-            self._journal.write(Cleared(drop.id, left=not gone))
+            self._journal.write(Cleared(drop.id, left=not gone, gone_at=gone_at, published_at=published_at))
             self._takes.cleared(drop)
             self.inherited.discard(drop.id)
             self.cleared_at = self._clock()
@@ -174,3 +175,7 @@ class Answers:
             self._journal.write(Counted(context.remount, answer))
         self._calm = answer.publication
         self._tell("trouble", drop, answer, outcome.failure.message if outcome.failure else "")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -116,10 +116,18 @@ class Answered(msgspec.Struct, frozen=True, tag="answered"):
 
 
 class Cleared(msgspec.Struct, frozen=True, tag="cleared"):
-    """Published and done. ``left``: the entry could not be taken away and must not be taken for a new drop."""
+    """Published and done.
+
+    Attributes:
+        left: the entry could not be taken away and must not be taken for a new drop.
+        gone_at: when the entry was taken away, UTC, ISO 8601; empty if it was not, or not by this pass.
+        published_at: when the last of our files stood in the folder.
+    """
 
     id: str
     left: bool = False
+    gone_at: str = ""
+    published_at: str = ""
 
 
 class Counted(msgspec.Struct, frozen=True, tag="counted"):

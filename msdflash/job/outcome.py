@@ -123,6 +123,7 @@ class Outcome(msgspec.Struct, frozen=True):
         timings: seconds by step.
         tallies: costs, such as ``sectors_read``, ``sectors_erased``, ``chunks_programmed``.
         log: the last lines of the engine's log.
+        proved_at: when the last byte was compared, UTC, ISO 8601; empty while ``proved`` is not.
         broken: why the probe must not be used any more (its worker cannot be ended), or None. Set by the parent only.
     """
 
@@ -140,6 +141,7 @@ class Outcome(msgspec.Struct, frozen=True):
     timings: dict[str, float] = msgspec.field(default_factory=dict)
     tallies: dict[str, int] = msgspec.field(default_factory=dict)
     log: tuple[str, ...] = ()
+    proved_at: str = ""
     broken: str | None = None
 
 

@@ -37,6 +37,7 @@ class Context(msgspec.Struct, frozen=True):
         log: where the job's log stands, or "".
         version: of msdflash.
         duration: seconds from the drop to the report.
+        proved_after: seconds from the drop to the end of the proof, if it was proved.
         file: the file's name as dropped, for jobs that ended before it was decoded.
         file_size, sha256: of that file, as far as known.
         notes: harmless things worth telling.
@@ -50,6 +51,7 @@ class Context(msgspec.Struct, frozen=True):
     log: str = ""
     version: str = ""
     duration: float = 0.0
+    proved_after: float | None = None
     file: str = ""
     file_size: int | None = None
     sha256: str = ""
@@ -122,6 +124,7 @@ class Report(msgspec.Struct, frozen=True):
     timings: dict[str, float] = msgspec.field(default_factory=dict)
     tallies: dict[str, int] = msgspec.field(default_factory=dict)
     duration: float = 0.0
+    proved_after: float | None = None
     board: str = ""
     drive: str = ""
     file: str = ""
@@ -166,6 +169,7 @@ def make_report(outcome: Outcome, diagnosis: Diagnosis, context: Context) -> Rep
         timings=dict(outcome.timings),
         tallies=dict(outcome.tallies),
         duration=round(context.duration, 3),
+        proved_after=None if context.proved_after is None else round(context.proved_after, 3),
         board=context.board,
         drive=context.drive,
         file=context.file or (outcome.image.name if outcome.image else ""),

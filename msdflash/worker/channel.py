@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import msgspec
@@ -52,9 +53,17 @@ class Channel:
         self.target: TargetFacts | None = None
         self.image: ImageFacts | None = None
         self.running = "unknown"
-        self.proved = False
         self.proved_at = ""
         self.unchanged = False
+
+    @property
+    def proved(self) -> bool:
+        """Every byte was compared; setting it notes the time."""
+        return self.proved_at != ""
+
+    @proved.setter
+    def proved(self, value: bool) -> None:
+        self.proved_at = datetime.now(UTC).isoformat(timespec="milliseconds") if value else ""
 
     def send(self, message: Message) -> None:
         """One message, at once."""
