@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from msdflash.daemon.paths import find_paths
     from msdflash.daemon.run import Daemon, Selection
     from msdflash.engine.pool import Pool
+    from msdflash.engine.process import sweep
     from msdflash.engine.runner import Engine
 
     config = load_config(Path(options.config)) if options.config else Config()
@@ -55,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
         named = [board.serial for board in boards] + (options.probe or [])
         selection = Selection(drives=drives, serials=tuple(dict.fromkeys(named)), options=board_options(options), config=config)
         logging.getLogger("msdflash").info("drives in %s", drives)
+        sweep()
         pool = Pool(warm=1)
         engine = Engine(pool)
         daemon = Daemon(paths, engine, selection)

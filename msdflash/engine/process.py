@@ -7,9 +7,11 @@ import logging
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -31,6 +33,13 @@ KILL_WAIT = 5.0
 """Seconds after the kill until a process counts as one that cannot be killed (a driver call that never returns)."""
 
 
+PREFIX = "msdflash-worker-"
+"""Begins the names of workers' folders; the parent's process id follows."""
+
+STALE = 24 * 3600.0
+"""Age in seconds from which a folder without a living parent is litter."""
+
+
 class WorkerProcess:
     """A started worker. It is never forked from this process' memory (exec only) and takes one order.
 
@@ -43,7 +52,7 @@ class WorkerProcess:
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
         """Start it. Raises :class:`~msdflash.errors.WorkerError` when the system will not."""
-        self.folder = Path(tempfile.mkdtemp(prefix="msdflash-worker-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         here, temporary = self.folder / "here", self.folder / "tmp"
         here.mkdir()
         temporary.mkdir()
@@ -130,6 +139,27 @@ class WorkerProcess:
             except ValueError:
                 return f"signal {-status}"
         return f"exit status {status}"
+
+
+def sweep(temporary: Path | None = None, now: float | None = None) -> int:
+    """Remove workers' folders whose parents were killed before they could; returns how many.
+
+    Only this user's, only old ones without a living parent. Should one be in use all the same (by a process that cannot
+    be seen from here), its worker counts as unfit and is replaced.
+    """
+    count = 0
+    for folder in (temporary or Path(tempfile.gettempdir())).glob(f"{PREFIX}*"):
+        try:
+            status = folder.lstat()
+            parent = int(folder.name.removeprefix(PREFIX).split("-")[0])
+        except (OSError, ValueError):
+            continue
+        ours = stat.S_ISDIR(status.st_mode) and (sys.platform == "win32" or status.st_uid == os.geteuid())
+        old = (time.time() if now is None else now) - status.st_mtime > STALE
+        if ours and old and not psutil.pid_exists(parent):
+            shutil.rmtree(folder, ignore_errors=True)
+            count += 1
+    return count
 
 
 def _start(command: Sequence[str], environ: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:

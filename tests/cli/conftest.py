@@ -74,5 +74,9 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield start
     for process in running:
         if process.poll() is None:
+            process.terminate()
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
             process.kill()
-        process.communicate(timeout=10)
+            process.communicate(timeout=10)

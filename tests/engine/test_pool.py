@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,14 @@ import pytest
 
 from msdflash.engine.environment import worker_command, worker_environment
 from msdflash.engine.pool import Pool
+from msdflash.engine.process import PREFIX, STALE, sweep
 from msdflash.engine.runner import Engine, Limits
 from msdflash.errors import WorkerError
 from msdflash.job.order import Connection, FlashOrder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from msdflash.job.messages import Message
 
 ORDER = FlashOrder(job="j1", connection=Connection(probe="P1"), path="/nowhere", name="a.bin", sha256="0" * 64)
@@ -121,3 +126,18 @@ def test_command_keeps_the_working_directory_out_of_imports() -> None:
     command = worker_command()
     assert "-P" in command
     assert command[-2:] == ["-m", "msdflash.worker"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_litter_of_killed_parents_is_swept(tmp_path: Path) -> None:
+    nobody = 2**22 + 1  # beyond any process id
+    later = time.time() + 2 * STALE
+    for name in (f"{PREFIX}{nobody}-a", f"{PREFIX}{os.getpid()}-b", f"{PREFIX}x", "other"):
+        (tmp_path / name / "here").mkdir(parents=True)
+    (tmp_path / f"{PREFIX}{nobody}-link").symlink_to(tmp_path / "other")
+    assert sweep(tmp_path) == 0
+    assert sweep(tmp_path, later) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [f"{PREFIX}{os.getpid()}-b", f"{PREFIX}{nobody}-link", f"{PREFIX}x", "other"]
+    )
+    assert (tmp_path / "other" / "here").is_dir()
