@@ -22,6 +22,7 @@ from msdflash.sim import client
 from msdflash.sim.client import RunningBoard
 from msdflash.sim.spec import parse
 from msdflash.sim.usb.backend import Backend
+from msdflash.sim.usb.wire import Caller, Role, dial, pack_hello, pack_request
 
 Serve = Callable[[str], RunningBoard]
 GET_INFO = b"\x00\xf0"
@@ -252,6 +253,7 @@ DIE_IN_A_WRITE = """
 import os, sys, usb.core
 from pathlib import Path
 from msdflash.sim.usb.backend import Backend
+from msdflash.sim.usb.wire import Caller, Role, dial, pack_hello, pack_request
 (dev,) = [d for d in usb.core.find(find_all=True, backend=Backend(Path(sys.argv[1]), lambda: None)) if d.serial_number == sys.argv[2]]
 dev.write(0x01, bytes.fromhex("f208000000204000").ljust(16, b"\\0"), 1000)
 dev.write(0x01, bytes(20), 1000)
@@ -365,6 +367,34 @@ def test_timed_boards_take_the_time_of_usb(tmp_path: Path, device: Callable[[Run
         assert time.monotonic() - started >= 0.046
         usb.util.dispose_resources(dev)
         assert board.tallies()["usb"]["out"] == 102
+
+
+def test_over_tcp_only_who_can_read_the_file_gets_in(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 100)
+    with client.start(parse("nucleo-l476rg,serial=TCP"), bus=folder) as board:
+        (served,) = client.boards(folder)
+        assert served.address.path is None
+        (dev,) = find_all(folder)
+        dev.write(0x01, GET_INFO, 1000)
+        assert bytes(dev.read(0x81, 512, 1000)) == INFO
+        usb.util.dispose_resources(dev)
+        with pytest.raises(OSError, match="token"):
+            Caller(served.address._replace(token=bytes(16)), Role.ADMIN)
+        assert board.tallies()["usb"]["out"] == 1
+
+
+def test_nonsense_on_the_socket_ends_only_its_own_connection(dap: RunningBoard, device: Callable[[RunningBoard], Any]) -> None:
+    (served,) = [each for each in client.boards(dap.bus) if each.serial == dap.serial]
+    dev = device(dap)
+    dev.write(0x01, GET_INFO, 1000)
+    greeting = pack_hello(Role.CONTROL, 0, served.address.token)
+    for nonsense in (b"GET / HTTP/1.1\r\n\r\n".ljust(64), greeting + b"\xff" * 64, greeting + pack_request(99, 9, 9, 9, 9, b"x" * 99)):
+        with dial(served.address, 2) as peer:
+            peer.sendall(nonsense)
+            assert peer.recv(200)
+    with pytest.raises(OSError, match="session"):
+        Caller(served.address, Role.ENDPOINT, 4711)
+    assert bytes(dev.read(0x81, 512, 1000)) == INFO
 
 
 def test_bus_folder_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
