@@ -156,9 +156,15 @@ class Board:
         wanted = argument or fault.default
         if name == OTHER_CHIP:
             self._around_swap(lambda: self._put(name, fault, wanted))
-        else:
-            self.clear_fault(name)
+            return
+        before = self.faults.get(name)
+        self.clear_fault(name)
+        try:
             self._put(name, fault, wanted)
+        except FaultError:
+            if before is not None:
+                self._put(name, fault, before)
+            raise
 
     def _put(self, name: str, fault: Fault, argument: str) -> None:
         self._undo[name] = (argument, fault.apply(self, argument))

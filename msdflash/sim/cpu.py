@@ -280,13 +280,8 @@ class Cpu:
         start = self.read(PC)
         status = uclib.uc_emu_start(self._handle, ctypes.c_uint64(start | 1), _NOWHERE, ctypes.c_uint64(0), ctypes.c_size_t(count))
         if status == 0 and self._interrupt < 0 and not self._hit_breakpoint:
-            if self._wants_replay or count == 1:
-                return Stop.COUNT if not self._at_wfi() or self._wants_replay else Stop.WFI
-            return Stop.WFI if self._at_wfi() else Stop.COUNT
+            return Stop.WFI if not self._wants_replay and self._behind() == _WFI else Stop.COUNT
         return self._why(status)
-
-    def _at_wfi(self) -> bool:
-        return self._behind() == _WFI
 
     def _behind(self) -> int:
         """The halfword before the PC, or -1."""

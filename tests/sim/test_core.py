@@ -111,6 +111,20 @@ def test_reset_catch_halts_at_the_vector(halted: Debugger, firmware: Callable[[s
     assert halted.read(DFSR) == 0, "write one to clear"
 
 
+def test_reset_catch_set_under_reset(board: Board, load: Callable[[bytes], None], firmware: Callable[[str], bytes]) -> None:
+    """What connecting under reset does: no instruction runs before the debugger has the core."""
+    load(firmware("blinky"))
+    board.port.set_nreset(Drive.LOW)
+    debugger = Debugger(board.port)
+    debugger.connect()
+    debugger.write(DHCSR, 0xA05F0001)
+    debugger.write(DEMCR, 1)
+    board.port.set_nreset(Drive.FLOAT)
+    board.advance(0.01)
+    assert debugger.read(DHCSR) & (HALT | RETIRE) == HALT
+    assert debugger.read(0x20000100) == 0
+
+
 def test_registers_move_through_dcrdr(halted: Debugger) -> None:
     for number in range(13):
         halted.set_register(number, 0x01010101 * number)

@@ -272,6 +272,13 @@ def test_nonsense_is_refused_and_changes_nothing(board: Board, name: str, argume
     assert board.faults == {}
 
 
+def test_a_refused_argument_leaves_the_fault_as_it_was(board: Board) -> None:
+    board.set_fault("write-protect", "7")
+    with pytest.raises(FaultError, match="pages"):
+        board.set_fault("write-protect", "9999")
+    assert board.faults == {"write-protect": "7"}
+
+
 def test_the_document_lists_every_fault(request: pytest.FixtureRequest) -> None:
     text = (Path(request.config.rootpath) / "docs" / "bench.md").read_text("utf-8")
     for name, fault in FAULTS.items():
