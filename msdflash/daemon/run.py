@@ -40,6 +40,8 @@ logging.getLogger("watchdog").addHandler(logging.NullHandler())
 PROGRAM = "msdflash run"
 LOOK = 2.0
 """Seconds between looks for new probes."""
+LISTS = 2
+"""Lists after each change: a device may be seen before the system has given it its permissions."""
 END = 60.0
 """Seconds that lanes get to end: the engine's own limit for a job that is programming, and some more to publish."""
 
@@ -125,10 +127,16 @@ class Daemon:
 
     def wait(self, stop: threading.Event) -> None:
         """Serve until ``stop`` is set; take in probes that come, unless the boards were named."""
+        lists = 0
         # Never without a limit: on Windows a signal is not seen while the main thread waits.
         while not stop.wait(min(LOOK, 0.5) if sys.platform == "win32" else LOOK):
-            if self._selection.serials or not self._hint.changed():
+            if self._selection.serials:
                 continue
+            if self._hint.changed():
+                lists = LISTS
+            if not lists:
+                continue
+            lists -= 1
             try:
                 self._serve(self._list(), first=False)
             except MsdflashError as error:

@@ -296,3 +296,35 @@ def test_paths_are_private(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x", encoding="ascii")
     with pytest.raises(UsageError, match="MSDFLASH_HOME"):
         find_paths({"MSDFLASH_HOME": str(tmp_path / "f")}).make()
+
+
+def test_a_probe_that_is_late_in_the_list_is_not_missed(
+    serve: Callable[..., Daemon], plugged: Path, tmp_path: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system shows the device first and lets it be opened a moment later."""
+    monkeypatch.setattr("msdflash.daemon.run.LOOK", 0.05)
+    usb = tmp_path / "usb"
+    usb.mkdir()
+    daemon = serve()
+    daemon._hint = UsbHint(folder=str(usb))
+    daemon.start()
+    listed = daemon._list
+    calls: list[int] = []
+
+    def late() -> Any:
+        calls.append(len(calls))
+        if len(calls) == 2:
+            plugged.write_text("S1", encoding="ascii")
+        return listed()
+
+    monkeypatch.setattr(daemon, "_list", late)
+    stop = threading.Event()
+    thread = threading.Thread(target=daemon.wait, args=(stop,))
+    thread.start()
+    try:
+        (usb / "1-1").mkdir()
+        eventually(lambda: "S1" in daemon.boards, 10, "the late probe")
+    finally:
+        stop.set()
+        thread.join(10)
+    assert len(calls) == 2
