@@ -1,7 +1,6 @@
 """The Cortex-M4 as a debugger sees it: its states, the debug registers and the system control space.
 
-Sources: Armv7-M Architecture Reference Manual (DDI 0403), chapters B3.2 (system control), C1.6 (debug registers), C1.8 (DWT), C1.11
-(FPB); Cortex-M4 TRM for identification values.
+Source: Armv7-M Architecture Reference Manual (DDI 0403), chapters B1.5 (exceptions), C1.6 (debug registers), C1.8 (DWT), C1.11 (FPB).
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from msdflash.sim import armv7m as v7
 from msdflash.sim import cpu as regs
 from msdflash.sim import nvic as exc
 from msdflash.sim.bus import BusError
@@ -16,24 +16,6 @@ from msdflash.sim.cpu import Cpu, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# DHCSR, C1.6.2
-C_DEBUGEN, C_HALT, C_STEP, C_MASKINTS = 1, 2, 4, 8
-S_REGRDY, S_HALT, S_SLEEP, S_LOCKUP, S_RETIRE_ST, S_RESET_ST = 1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 24, 1 << 25
-DBGKEY = 0xA05F
-# DEMCR, C1.6.5
-VC_CORERESET, VC_MMERR, VC_NOCPERR, VC_CHKERR, VC_STATERR, VC_BUSERR, VC_INTERR, VC_HARDERR = (
-    1, 1 << 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10,
-)  # fmt: skip
-TRCENA = 1 << 24
-# DFSR, C1.6.1
-DFSR_HALTED, DFSR_BKPT, DFSR_VCATCH = 1, 2, 8
-# CFSR, B3.2.15
-IACCVIOL = 1
-IBUSERR, PRECISERR, STKERR, UNSTKERR, BFARVALID = 1 << 8, 1 << 9, 1 << 12, 1 << 11, 1 << 15
-UNDEFINSTR, INVSTATE, INVPC = 1 << 16, 1 << 17, 1 << 18
-HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 1 << 1, 1 << 30, 1 << 31
-LOCKUP_PC = 0xFFFFFFFE
 
 LOOK = 15_700  # (no multiple of a usual tick) instructions that the core gets done between two looks of a debugger at DHCSR or DWT_PCSR
 GLANCE = 970  # the same for any other access
@@ -117,7 +99,7 @@ class Core:
         self.state = State.RESET
         self.reset_st = True
         self.retire_st = False
-        self.control &= ~(C_HALT | C_STEP)
+        self.control &= ~(v7.C_HALT | v7.C_STEP)
         self.reset_wanted = None
         self._clear_system()
 
@@ -136,17 +118,17 @@ class Core:
             stack, entry = self._read_word(0), self._read_word(4)
         except BusError:
             stack, entry = 0, 0
-            self.hfsr |= HFSR_VECTTBL
+            self.hfsr |= v7.HFSR_VECTTBL
         cpu.write(regs.MSP, stack & ~3)
         cpu.write(regs.PSP, 0)
         cpu.write(regs.PC, entry & ~1)
         self._thumb = bool(entry & 1)
-        if self.demcr & VC_CORERESET and self.control & C_DEBUGEN:
-            self._halt(DFSR_VCATCH)
+        if self.demcr & v7.VC_CORERESET and self.control & v7.C_DEBUGEN:
+            self._halt(v7.DFSR_VCATCH)
 
     def _halt(self, why: int) -> None:
         self.state = State.HALTED
-        self.control |= C_HALT
+        self.control |= v7.C_HALT
         self.dfsr |= why
 
     # --- running ----------------------------------------------------------------------------------------------------
@@ -205,7 +187,7 @@ class Core:
         if left is not None:
             chunk = min(chunk, left + self.rate)
         chunk = max(chunk // self.rate, 1)
-        if nvic.pending and not self.control & C_MASKINTS:
+        if nvic.pending and not self.control & v7.C_MASKINTS:
             number = nvic.due()
             if number is not None:
                 self._tries = 0
@@ -215,7 +197,7 @@ class Core:
             chunk = min(chunk, next(step for tries, step in MASKED if self._tries <= tries))
         if not self._thumb:
             self._thumb = True
-            self._fault(exc.USAGEFAULT, INVSTATE)
+            self._fault(exc.USAGEFAULT, v7.INVSTATE)
             return
         if execute_never(self.cpu.read(regs.PC)):
             self._refused(Stop.FETCH)
@@ -239,34 +221,34 @@ class Core:
             self._return()
         elif stop in (Stop.BKPT, Stop.BREAKPOINT):
             self.retire_st = True
-            self._debug_event(DFSR_BKPT)
+            self._debug_event(v7.DFSR_BKPT)
 
     def _debug_event(self, why: int) -> None:
-        if self.control & C_DEBUGEN:
+        if self.control & v7.C_DEBUGEN:
             self._halt(why)
             return
         self.dfsr |= why
-        self.hfsr |= HFSR_DEBUGEVT  # B1.5.14: without debugger and monitor a BKPT escalates
+        self.hfsr |= v7.HFSR_DEBUGEVT  # B1.5.14: without debugger and monitor a BKPT escalates
         self._hard_fault()
 
     def _refused(self, stop: Stop) -> None:
         if stop is Stop.BUS:
             self.bfar = self.cpu.fault_address
-            self._fault(exc.BUSFAULT, PRECISERR | BFARVALID)
+            self._fault(exc.BUSFAULT, v7.PRECISERR | v7.BFARVALID)
         elif stop is Stop.FETCH:
             if execute_never(self.cpu.read(regs.PC)):
-                self._fault(exc.MEMMANAGE, IACCVIOL)
+                self._fault(exc.MEMMANAGE, v7.IACCVIOL)
             else:
-                self._fault(exc.BUSFAULT, IBUSERR)
+                self._fault(exc.BUSFAULT, v7.IBUSERR)
         else:
-            self._fault(exc.USAGEFAULT, UNDEFINSTR)
+            self._fault(exc.USAGEFAULT, v7.UNDEFINSTR)
 
     def _fault(self, number: int, flags: int) -> None:
         self.cfsr |= flags
         if self.shcsr & FAULT_ENABLE[number] and self.nvic.priority(number) < self.nvic.current():
             self._take(number)
             return
-        self.hfsr |= HFSR_FORCED
+        self.hfsr |= v7.HFSR_FORCED
         self._hard_fault()
 
     def _hard_fault(self) -> None:
@@ -278,7 +260,7 @@ class Core:
 
     def _lock_up(self) -> None:
         self.state = State.LOCKUP
-        self.cpu.write(regs.PC, LOCKUP_PC)
+        self.cpu.write(regs.PC, v7.LOCKUP_PC)
 
     def _take(self, number: int) -> None:
         try:
@@ -288,25 +270,25 @@ class Core:
                 self.nvic.active.append(exc.HARDFAULT)
                 self._lock_up()
             else:
-                self.cfsr |= STKERR
-                self.hfsr |= HFSR_FORCED
+                self.cfsr |= v7.STKERR
+                self.hfsr |= v7.HFSR_FORCED
                 self._take(exc.HARDFAULT)
             return
         self._thumb = bool(self.cpu.read(regs.XPSR) & regs.THUMB)
         caught = {
-            exc.HARDFAULT: VC_HARDERR,
-            exc.BUSFAULT: VC_BUSERR,
-            exc.MEMMANAGE: VC_MMERR,
-            exc.USAGEFAULT: VC_STATERR | VC_CHKERR | VC_NOCPERR,
+            exc.HARDFAULT: v7.VC_HARDERR,
+            exc.BUSFAULT: v7.VC_BUSERR,
+            exc.MEMMANAGE: v7.VC_MMERR,
+            exc.USAGEFAULT: v7.VC_STATERR | v7.VC_CHKERR | v7.VC_NOCPERR,
         }.get(number, 0)
-        if self.demcr & caught and self.control & C_DEBUGEN:
-            self._halt(DFSR_VCATCH)
+        if self.demcr & caught and self.control & v7.C_DEBUGEN:
+            self._halt(v7.DFSR_VCATCH)
 
     def _return(self) -> None:
         try:
             self.nvic.leave(self.cpu.read(regs.PC) | 1)
         except exc.StackError:
-            self._fault(exc.BUSFAULT, UNSTKERR)
+            self._fault(exc.BUSFAULT, v7.UNSTKERR)
 
     def step(self) -> None:
         """One instruction, then halted again (C1.4.2)."""
@@ -319,7 +301,7 @@ class Core:
         if self.reset_wanted is not None:
             self.settle_reset()
         elif self.state is State.RUNNING:
-            self._halt(DFSR_HALTED)
+            self._halt(v7.DFSR_HALTED)
 
     # --- debug registers --------------------------------------------------------------------------------------------
 
@@ -329,30 +311,30 @@ class Core:
         if self.state is State.RESET:
             self.reset_st = True
         else:
-            value |= S_REGRDY
-        value |= {State.HALTED: S_HALT, State.ASLEEP: S_SLEEP, State.LOCKUP: S_LOCKUP}.get(self.state, 0)
-        value |= (S_RETIRE_ST if self.retire_st else 0) | (S_RESET_ST if self.reset_st else 0)
+            value |= v7.S_REGRDY
+        value |= {State.HALTED: v7.S_HALT, State.ASLEEP: v7.S_SLEEP, State.LOCKUP: v7.S_LOCKUP}.get(self.state, 0)
+        value |= (v7.S_RETIRE_ST if self.retire_st else 0) | (v7.S_RESET_ST if self.reset_st else 0)
         if debugger:
             self.retire_st = self.reset_st = False
         return value
 
     def write_dhcsr(self, value: int) -> None:
         """DHCSR; ignored without the key. C_HALT does nothing while in reset."""
-        if value >> 16 != DBGKEY:
+        if value >> 16 != v7.DBGKEY:
             return
-        wanted = value & (C_DEBUGEN | C_HALT | C_STEP | C_MASKINTS) if value & C_DEBUGEN else 0
+        wanted = value & (v7.C_DEBUGEN | v7.C_HALT | v7.C_STEP | v7.C_MASKINTS) if value & v7.C_DEBUGEN else 0
         if self.state is State.RESET:
-            self.control = wanted & ~(C_HALT | C_STEP)
+            self.control = wanted & ~(v7.C_HALT | v7.C_STEP)
             return
         self.control = wanted
         if self.state is State.HALTED:
-            if not wanted & C_HALT:
-                if wanted & C_STEP:
+            if not wanted & v7.C_HALT:
+                if wanted & v7.C_STEP:
                     self.step()
                 else:
                     self.state = State.LOCKUP if self.cpu.read(regs.PC) >= 0xFFFFFFF0 else State.RUNNING
-        elif wanted & C_HALT:
-            self._halt(DFSR_HALTED)
+        elif wanted & v7.C_HALT:
+            self._halt(v7.DFSR_HALTED)
 
     def write_dcrsr(self, value: int) -> None:
         """Move one core register to or from DCRDR (C1.6.3); only while halted."""
@@ -398,16 +380,16 @@ class Core:
 
     @property
     def pc(self) -> int:
-        """The program counter, whatever the state."""
+        """The program counter."""
         return self.cpu.read(regs.PC) & ~1
 
     def sample_pc(self) -> int:
         """DWT_PCSR (C1.8.4): all ones while halted, zero without DEMCR.TRCENA."""
-        if not self.demcr & TRCENA:
+        if not self.demcr & v7.TRCENA:
             return 0
         if self.state in (State.HALTED, State.RESET):
             return 0xFFFFFFFF
-        return LOCKUP_PC if self.state is State.LOCKUP else self.cpu.read(regs.PC) & ~1
+        return v7.LOCKUP_PC if self.state is State.LOCKUP else self.cpu.read(regs.PC) & ~1
 
     def set_breakpoint(self, index: int, address: int | None) -> None:
         """Program one comparator of the FPB."""

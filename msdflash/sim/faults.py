@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from msdflash.sim.chips.l4flash import PAGE
+from msdflash.sim.chips.l4registers import PAGE
 from msdflash.sim.chips.stm32l4 import Stm32L4
 from msdflash.sim.link import Noise, WriteTrap
 

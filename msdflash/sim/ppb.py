@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msdflash.sim import nvic as exc
-from msdflash.sim.core import DBGKEY, Core
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from msdflash.sim.core import Core
 
 CPUID_M4 = 0x410FC241  # Cortex-M4 r0p1
 SCS_BASE, DWT_BASE, FPB_BASE, ITM_BASE, TPIU_BASE, ETM_BASE, ROM_BASE = (
@@ -302,6 +303,3 @@ def trace_components() -> list[RegisterPage]:
         RegisterPage(TPIU_BASE, {**identification(0x9A1, ARM_DESIGNER, CLASS_DEBUG), 0xFC8: 0xCA1, 0xFCC: 0x11}),
         RegisterPage(ETM_BASE, {**identification(0x925, ARM_DESIGNER, CLASS_DEBUG), 0xFCC: 0x13}),
     ]
-
-
-__all__ = ["DBGKEY", "DHCSR", "DWT_PCSR", "Dwt", "Fpb", "RegisterPage", "Scs", "identification", "rom_table", "trace_components"]

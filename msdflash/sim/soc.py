@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from msdflash.sim import ppb
 from msdflash.sim.ap import AhbAp, Stall
 from msdflash.sim.bus import Bus, BusError, Memory
-from msdflash.sim.core import DBGKEY, GLANCE, LOOK, Core, State
+from msdflash.sim.core import GLANCE, LOOK, Core, State
 from msdflash.sim.cpu import Cpu
 from msdflash.sim.dp import SwDp
 
@@ -258,6 +258,3 @@ class Soc:
     def running(self) -> bool:
         """The processor would do something if time passed."""
         return self.powered and self.core.state in (State.RUNNING, State.ASLEEP)
-
-
-__all__ = ["DBGKEY", "Chip", "Soc"]

@@ -15,36 +15,10 @@ from typing import TYPE_CHECKING
 
 from msdflash.sim.ap import Stall
 from msdflash.sim.bus import Memory
+from msdflash.sim.chips import l4registers as reg
 
 if TYPE_CHECKING:
     from msdflash.sim.soc import Soc
-
-BASE = 0x40022000
-ACR, PDKEYR, KEYR, OPTKEYR, SR, CR, ECCR, OPTR = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x18, 0x20
-PCROP1SR, PCROP1ER, WRP1AR, WRP1BR, PCROP2SR, PCROP2ER, WRP2AR, WRP2BR = 0x24, 0x28, 0x2C, 0x30, 0x44, 0x48, 0x4C, 0x50
-OPTIONS = (OPTR, PCROP1SR, PCROP1ER, WRP1AR, WRP1BR, PCROP2SR, PCROP2ER, WRP2AR, WRP2BR)
-# Option registers of a part as it leaves the factory (RM0351 3.4.1 and 3.7: level 0, no write protection, no PCROP)
-FACTORY = (0xFFEFF8AA, 0xFFFFFFFF, 0x7FFF0000, 0xFF00FFFF, 0xFF00FFFF, 0xFFFFFFFF, 0xFFFF0000, 0xFF00FFFF, 0xFF00FFFF)
-
-KEYS = (0x45670123, 0xCDEF89AB)  # 3.3.5
-OPTION_KEYS = (0x08192A3B, 0x4C5D6E7F)  # 3.4.2
-# SR, 3.7.5
-EOP, OPERR, PROGERR, WRPERR, PGAERR, SIZERR, PGSERR, MISERR, FASTERR, RDERR, OPTVERR, BSY = (
-    1, 2, 8, 0x10, 0x20, 0x40, 0x80, 0x100, 0x200, 0x4000, 0x8000, 0x10000,
-)  # fmt: skip
-SR_CLEARABLE = EOP | OPERR | PROGERR | WRPERR | PGAERR | SIZERR | PGSERR | MISERR | FASTERR | RDERR | OPTVERR
-SEQUENCE_ERRORS = PROGERR | WRPERR | PGAERR | SIZERR | PGSERR | MISERR | FASTERR
-# CR, 3.7.6
-PG, PER, MER1, BKER, MER2, STRT, OPTSTRT, FSTPG, EOPIE, OBL_LAUNCH, OPTLOCK, LOCK = (
-    1, 2, 4, 1 << 11, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 24, 1 << 27, 1 << 30, 1 << 31,
-)  # fmt: skip
-PAGE = 2048
-ERASED = b"\xff" * 8
-
-# DS10198 (STM32L476 data sheet), flash memory characteristics: typical times
-PROGRAM_SECONDS = 81.69e-6
-ERASE_SECONDS = 22.02e-3
-MASS_ERASE_SECONDS = 22.13e-3
 
 
 class L4Flash:
@@ -63,14 +37,14 @@ class L4Flash:
         self.array = array
         self.aliases = (array.base, *aliases)
         self.dual_bank = dual_bank
-        self.registers = Memory("flash registers", BASE, bytearray(0x1000), volatile=False)
-        self.options = list(FACTORY)
-        self._loaded = list(FACTORY)
+        self.registers = Memory("flash registers", reg.BASE, bytearray(0x1000), volatile=False)
+        self.options = list(reg.FACTORY)
+        self._loaded = list(reg.FACTORY)
         self.stuck = False
         self.bad_cells: dict[int, int] = {}
         self.intruded = False
         self.busy_bank: int | None = None
-        self._guard = bytearray(array.size // PAGE)
+        self._guard = bytearray(array.size // reg.PAGE)
         self._latch: tuple[int, int] | None = None  # the first word of a double word: offset and value
         self._careful = False  # the latched word was judged by the rules, so its partner must be too
         self._values: dict[int, int] = {}
@@ -98,7 +72,7 @@ class L4Flash:
             soc.cpu.watch_stores(alias, alias + self.array.size, self)
         soc.cpu.map_memory(self.registers)
         soc.cpu.watch_stores(self.array.base, self.array.base + self.array.size, self)
-        soc.cpu.watch_stores(BASE, BASE + 0x1000, self)
+        soc.cpu.watch_stores(reg.BASE, reg.BASE + 0x1000, self)
         soc.after_slice.append(self._report_time)
 
     # --- resets, options --------------------------------------------------------------------------------------------
@@ -110,13 +84,13 @@ class L4Flash:
 
     def reset(self) -> None:
         """System reset: registers to their reset values (3.7); an operation under way is given up."""
-        self._values = {ACR: 0x600, SR: 0, CR: LOCK | OPTLOCK, ECCR: 0}
+        self._values = {reg.ACR: 0x600, reg.SR: 0, reg.CR: reg.LOCK | reg.OPTLOCK, reg.ECCR: 0}
         self._key_step = self._option_step = 0
         self._locked_out = self._option_locked_out = False
         self._unstore()
         self._latch = None
         self.busy_bank = None
-        self._values.update(zip(OPTIONS, self._loaded, strict=True))
+        self._values.update(zip(reg.OPTIONS, self._loaded, strict=True))
         self.refresh()
 
     def load_options(self) -> None:
@@ -128,13 +102,13 @@ class L4Flash:
     def set_option(self, slot: int, value: int) -> None:
         """Change an option from outside, at once: as if the part had come that way."""
         self.options[slot] = self._loaded[slot] = value
-        self._values[OPTIONS[slot]] = value
+        self._values[reg.OPTIONS[slot]] = value
         self._shut(self.level_one and self.intruded)
         self.refresh()
 
     def unhang(self) -> None:
         """An operation that never ended ends now."""
-        self._values[SR] &= ~BSY
+        self._values[reg.SR] &= ~reg.BSY
         self.busy_bank = None
         self.refresh()
 
@@ -163,23 +137,26 @@ class L4Flash:
             self._guard[page] = everything or self.protected(page)
         for offset in self.bad_cells:
             if 0 <= offset < self.array.size:
-                self._guard[offset // PAGE] = 1
+                self._guard[offset // reg.PAGE] = 1
 
     def protected(self, page: int) -> bool:
-        """Write protection by WRPxyR: pages from STRT to END of a bank (3.5.3)."""
-        in_bank, areas = page, (3, 4)
-        if self.dual_bank and page >= len(self._guard) // 2:
-            in_bank, areas = page - len(self._guard) // 2, (7, 8)
-        return any(self._loaded[n] & 0xFF <= in_bank <= self._loaded[n] >> 16 & 0xFF for n in areas)
+        """Write protection (3.5.3)."""
+        return reg.write_protected(self._loaded, page, len(self._guard), self.dual_bank)
 
     # --- the processor's stores ---------------------------------------------------------------------------------------
 
     def quick(self, address: int, size: int, value: int) -> bool:
         """See :class:`msdflash.sim.cpu.StoreWatcher`."""
-        if address & 0xFFFFF000 == BASE:
+        if address & 0xFFFFF000 == reg.BASE:
             # Setting or clearing PG alone, unlocked: nothing else to do. OPTLOCK shows again when the slice ends.
-            if address == BASE + CR and not value & ~1 and size == 4 and not self._values[CR] & LOCK and self._latch is None:
-                self._values[CR] = self._values[CR] & OPTLOCK | value
+            if (
+                address == reg.BASE + reg.CR
+                and not value & ~1
+                and size == 4
+                and not self._values[reg.CR] & reg.LOCK
+                and self._latch is None
+            ):
+                self._values[reg.CR] = self._values[reg.CR] & reg.OPTLOCK | value
                 self._dirty = True
                 return True
             return False
@@ -191,23 +168,23 @@ class L4Flash:
         return False
 
     def _quick_store(self, offset: int, size: int, value: int) -> bool:
-        if size != 4 or self._values[CR] != PG | self._values[CR] & OPTLOCK:
+        if size != 4 or self._values[reg.CR] != reg.PG | self._values[reg.CR] & reg.OPTLOCK:
             return False
         latch = self._latch
         if latch is None:
-            if offset & 7 or self._guard[offset >> 11] or self._values[SR] or self.array.data[offset : offset + 8] != ERASED:
+            if offset & 7 or self._guard[offset >> 11] or self._values[reg.SR] or self.array.data[offset : offset + 8] != reg.ERASED:
                 return False
             self._latch, self._careful = (offset, value), False
             return True
         if self._careful or latch[0] != offset - 4:
             return False
         self._latch = None
-        self._seconds += PROGRAM_SECONDS
+        self._seconds += reg.PROGRAM_SECONDS
         return True
 
     def before(self, address: int, size: int, value: int) -> None:
         """Keep what a store is about to overwrite."""
-        if address & 0xFFFFF000 == BASE:
+        if address & 0xFFFFF000 == reg.BASE:
             self._raw.append((address, size, value, b""))
         else:
             offset = address & 0xFFFFF
@@ -224,7 +201,7 @@ class L4Flash:
                 self.array.data[offset : offset + size] = old
         self._unstore()
         for address, size, value, _ in stores:
-            if address & 0xFFFFF000 == BASE:
+            if address & 0xFFFFF000 == reg.BASE:
                 self._register(address & 0xFFC, value)
             else:
                 self._program(address & 0xFFFFF, size, value)
@@ -233,7 +210,7 @@ class L4Flash:
     def _unstore(self) -> None:
         """A first word that was let through stands in the array already, which a real one only shows with its partner."""
         if self._latch is not None and not self._careful:
-            self.array.data[self._latch[0] : self._latch[0] + 4] = ERASED[:4]
+            self.array.data[self._latch[0] : self._latch[0] + 4] = reg.ERASED[:4]
             self._careful = True
 
     # --- the debugger's accesses ----------------------------------------------------------------------------------------
@@ -261,43 +238,43 @@ class L4Flash:
         return int(self.dual_bank and offset >= self.array.size // 2)
 
     def _flag(self, flag: int) -> None:
-        self._values[SR] |= flag
+        self._values[reg.SR] |= flag
 
     def _program(self, offset: int, size: int, value: int) -> None:
         """One store to the array, by the rules of 3.3.7."""
-        cr = self._values[CR]
-        if self._values[SR] & BSY:
+        cr = self._values[reg.CR]
+        if self._values[reg.SR] & reg.BSY:
             return
-        if cr & FSTPG:
-            self._flag(FASTERR)
+        if cr & reg.FSTPG:
+            self._flag(reg.FASTERR)
             return
-        if not cr & PG or self._values[SR] & SEQUENCE_ERRORS:
-            self._flag(PGSERR)
+        if not cr & reg.PG or self._values[reg.SR] & reg.SEQUENCE_ERRORS:
+            self._flag(reg.PGSERR)
             return
         if size != 4:
-            self._flag(SIZERR)
+            self._flag(reg.SIZERR)
             return
         latch = self._latch
         if latch is None or (latch == (offset, value) and not offset & 4):
             if offset & 4:
-                self._flag(PGAERR)
+                self._flag(reg.PGAERR)
             else:
                 self._latch, self._careful = (offset, value), True
             return
         self._latch = None
         if latch[0] != offset - 4:
-            self._flag(PGAERR)
+            self._flag(reg.PGAERR)
             return
         self._double_word(offset - 4, struct.pack("<II", latch[1], value))
 
     def _double_word(self, offset: int, new: bytes) -> None:
-        page = offset // PAGE
+        page = offset // reg.PAGE
         if self.protected(page) or self.level_one:
-            self._flag(WRPERR)
+            self._flag(reg.WRPERR)
             return
         data = self.array.data
-        if data[offset : offset + 8] != ERASED and new != bytes(8):
-            self._flag(PROGERR)  # 3.3.7: only zeros may go over what is not erased
+        if data[offset : offset + 8] != reg.ERASED and new != bytes(8):
+            self._flag(reg.PROGERR)  # 3.3.7: only zeros may go over what is not erased
             return
         if self.stuck:
             self._hang(offset)
@@ -305,13 +282,13 @@ class L4Flash:
         if offset in self.bad_cells:
             new = (int.from_bytes(new, "little") ^ self.bad_cells[offset]).to_bytes(8, "little")
         data[offset : offset + 8] = new
-        self._seconds += PROGRAM_SECONDS
-        if self._values[CR] & EOPIE:
-            self._flag(EOP)
+        self._seconds += reg.PROGRAM_SECONDS
+        if self._values[reg.CR] & reg.EOPIE:
+            self._flag(reg.EOP)
         self._changed()
 
     def _hang(self, offset: int) -> None:
-        self._flag(BSY)
+        self._flag(reg.BSY)
         self.busy_bank = self._bank(offset)
 
     def _changed(self) -> None:
@@ -320,102 +297,88 @@ class L4Flash:
 
     def _register(self, register: int, value: int) -> None:
         """One store to a register. Sub-word stores are taken as whole words: the manual asks for words."""
-        if register == KEYR:
+        if register == reg.KEYR:
             self._unlock(value)
-        elif register == OPTKEYR:
+        elif register == reg.OPTKEYR:
             self._unlock_options(value)
-        elif register == SR:
-            self._values[SR] &= ~(value & SR_CLEARABLE)
-        elif register == CR:
+        elif register == reg.SR:
+            self._values[reg.SR] &= ~(value & reg.SR_CLEARABLE)
+        elif register == reg.CR:
             self._control(value)
-        elif register in (ACR, ECCR) or (register in OPTIONS and not self._values[CR] & OPTLOCK):
+        elif register in (reg.ACR, reg.ECCR) or (register in reg.OPTIONS and not self._values[reg.CR] & reg.OPTLOCK):
             self._values[register] = value
 
     def _unlock(self, value: int) -> None:
-        if not self._values[CR] & LOCK:
+        if not self._values[reg.CR] & reg.LOCK:
             return
-        self._key_step = self._key_step + 1 if not self._locked_out and value == KEYS[self._key_step] else 0
+        self._key_step = self._key_step + 1 if not self._locked_out and value == reg.KEYS[self._key_step] else 0
         if not self._key_step:
             self._locked_out = True  # 3.3.5: a wrong sequence locks the register until the next reset
         if self._key_step == 2:
             self._key_step = 0
-            self._values[CR] &= ~LOCK
+            self._values[reg.CR] &= ~reg.LOCK
 
     def _unlock_options(self, value: int) -> None:
-        if self._values[CR] & LOCK or not self._values[CR] & OPTLOCK:
+        if self._values[reg.CR] & reg.LOCK or not self._values[reg.CR] & reg.OPTLOCK:
             return
-        good = not self._option_locked_out and value == OPTION_KEYS[self._option_step]
+        good = not self._option_locked_out and value == reg.OPTION_KEYS[self._option_step]
         self._option_step = self._option_step + 1 if good else 0
         if not self._option_step:
             self._option_locked_out = True
         if self._option_step == 2:
             self._option_step = 0
-            self._values[CR] &= ~OPTLOCK
+            self._values[reg.CR] &= ~reg.OPTLOCK
 
     def _control(self, value: int) -> None:
-        old = self._values[CR]
-        if old & LOCK or self._values[SR] & BSY:
+        old = self._values[reg.CR]
+        if old & reg.LOCK or self._values[reg.SR] & reg.BSY:
             return
-        if old & OPTLOCK:
-            value = value & ~(OPTSTRT | OBL_LAUNCH) | OPTLOCK
-        self._values[CR] = value & ~(STRT | OPTSTRT | OBL_LAUNCH)
-        if not value & PG:
+        if old & reg.OPTLOCK:
+            value = value & ~(reg.OPTSTRT | reg.OBL_LAUNCH) | reg.OPTLOCK
+        self._values[reg.CR] = value & ~(reg.STRT | reg.OPTSTRT | reg.OBL_LAUNCH)
+        if not value & reg.PG:
             self._latch = None
-        if value & STRT:
+        if value & reg.STRT:
             self._erase(value)
-        if value & OPTSTRT:
+        if value & reg.OPTSTRT:
             self._program_options()
-        if value & OBL_LAUNCH and self._soc is not None:
+        if value & reg.OBL_LAUNCH and self._soc is not None:
             self.load_options()
             self._soc.core.request_reset(system=True)
 
     def _program_options(self) -> None:
-        self.options = [self._values[register] for register in OPTIONS]
-        self._seconds += ERASE_SECONDS
+        self.options = [self._values[register] for register in reg.OPTIONS]
+        self._seconds += reg.ERASE_SECONDS
         if self.level_one and self.options[0] & 0xFF == 0xAA:  # 3.5.1: going back to level 0 erases the array
             self.array.data[:] = b"\xff" * self.array.size
-            self._seconds += MASS_ERASE_SECONDS
+            self._seconds += reg.MASS_ERASE_SECONDS
             self._changed()
 
     def _erase(self, cr: int) -> None:
-        if self._values[SR] & SEQUENCE_ERRORS:
-            self._flag(PGSERR)
+        if self._values[reg.SR] & reg.SEQUENCE_ERRORS:
+            self._flag(reg.PGSERR)
             return
-        pages = self._chosen(cr)
+        pages = reg.chosen_pages(cr, len(self._guard), self.dual_bank)
         if not pages:
             return
         if self.level_one or any(self.protected(page) for page in pages):
-            self._flag(WRPERR)  # 3.3.6 and 3.5.3: nothing is erased then
+            self._flag(reg.WRPERR)  # 3.3.6 and 3.5.3: nothing is erased then
             return
         if self.stuck:
-            self._hang(pages.start * PAGE)
+            self._hang(pages.start * reg.PAGE)
             return
-        start, end = pages.start * PAGE, pages.stop * PAGE
+        start, end = pages.start * reg.PAGE, pages.stop * reg.PAGE
         self.array.data[start:end] = b"\xff" * (end - start)
-        self._seconds += ERASE_SECONDS if len(pages) == 1 else MASS_ERASE_SECONDS
-        if cr & EOPIE:
-            self._flag(EOP)
+        self._seconds += reg.ERASE_SECONDS if len(pages) == 1 else reg.MASS_ERASE_SECONDS
+        if cr & reg.EOPIE:
+            self._flag(reg.EOP)
         self._changed()
-
-    def _chosen(self, cr: int) -> range:
-        """Pages that an erase command means."""
-        total = len(self._guard)
-        half = total // 2 if self.dual_bank else total
-        if cr & PER:
-            page = (cr >> 3 & 0xFF) + (half if self.dual_bank and cr & BKER else 0)
-            return range(page, page + 1) if page < total else range(0)
-        first, second = bool(cr & MER1), bool(cr & MER2) and self.dual_bank
-        if first and second:
-            return range(total)
-        if second:
-            return range(half, total)
-        return range(half) if first else range(0)
 
     # --- what the registers show --------------------------------------------------------------------------------------
 
     def _publish(self) -> None:
         page = self.registers.data
-        for register in (PDKEYR, KEYR, OPTKEYR):
+        for register in (reg.PDKEYR, reg.KEYR, reg.OPTKEYR):
             page[register : register + 4] = bytes(4)
         for register, value in self._values.items():
             page[register : register + 4] = value.to_bytes(4, "little")
