@@ -23,7 +23,7 @@ HOST_CAUSES: tuple[Cause, ...] = (
         "this computer does not let msdflash open the debug probe",
         "ERROR_INTERNAL",
         Remedy(
-            "Run `msdflash doctor`. It prints the udev rule for this probe. Install it, then replug the probe.",
+            "Linux: install msdflash's udev rules (service/60-msdflash.rules), add yourself to plugdev, then replug the probe.",
             "needs administrator rights once",
         ),
         "In WSL or a container: check that udev runs there and that the device is passed through.",

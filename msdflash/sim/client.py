@@ -186,7 +186,7 @@ def start(spec: BoardSpec, owned: bool = True, bus: Path | None = None) -> Runni
     command = [sys.executable, "-m", "msdflash.sim.serve", *(["--owned"] if owned else []), "--bus", str(folder), spec.text()]
     with log.open("wb") as said:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE if owned else subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=not owned
+            command, stdin=subprocess.PIPE if owned else subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
         )
     board = RunningBoard(spec, folder, process)
     deadline = time.monotonic() + _START_SECONDS
