@@ -62,7 +62,6 @@ class FlashJob:
         else:
             self._write(plans)
         self.channel.proved = True
-        self.channel.proved_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._observe()
 
     def _decode(self) -> Image:
