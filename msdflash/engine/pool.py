@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from msdflash.engine.environment import worker_command
@@ -24,9 +25,13 @@ MOST_WARM = 2
 
 
 class Pool:
-    """Hands out fresh workers, one order each. Uses no thread and, between jobs, no processor time.
+    """Hands out fresh workers, one order each. Uses no processor time between jobs.
 
     A worker's first message lies in its pipe until somebody takes the worker, so nothing needs to watch them.
+
+    One thread starts them all and lives as long as the pool: Linux takes the end of the thread that started a process for the death of its
+    parent (prctl(2), PR_SET_PDEATHSIG), so a worker started by one board's thread would be killed in another board's job when that
+    first thread ends.
     """
 
     def __init__(self, command: Sequence[str] | None = None, *, warm: int = 0, environ: Mapping[str, str] | None = None) -> None:
@@ -44,6 +49,7 @@ class Pool:
         self._starting = 0
         self._lock = threading.Lock()
         self._closed = False
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="msdflash-starter")
 
     def take(self) -> WorkerProcess:
         """A worker for one order: the one that has waited longest, or a new one. It belongs to the caller.
@@ -65,7 +71,7 @@ class Pool:
                 chosen = worker
             else:
                 self._keep(worker)
-        return chosen or WorkerProcess(self._command, self._environ)
+        return chosen or self._start()
 
     def refill(self) -> None:
         """Start what is missing to the warm number. Called when a job has its order: the import runs beside the job."""
@@ -75,7 +81,7 @@ class Pool:
                     return
                 self._starting += 1
             try:
-                worker = WorkerProcess(self._command, self._environ)
+                worker = self._start()
             except WorkerError as error:
                 log.warning("no warm worker: %s", error)
                 return
@@ -95,7 +101,7 @@ class Pool:
             return tuple(worker.pid for worker in self._idle)
 
     def close(self) -> None:
-        """End all warm workers. Workers that were taken are their takers' affair. May be called again."""
+        """End all warm workers. Workers that were taken are their takers' affair, and to be ended before. May be called again."""
         with self._lock:
             self._closed = True
             idle = list(self._idle)
@@ -104,6 +110,14 @@ class Pool:
             worker.hang_up()
         for worker in idle:
             worker.end(patience=0.3)
+        self._starter.shutdown()
+
+    def _start(self) -> WorkerProcess:
+        try:
+            starting = self._starter.submit(WorkerProcess, self._command, self._environ)
+        except RuntimeError as error:  # shut down meanwhile
+            raise WorkerError("the engine is closed") from error
+        return starting.result()
 
     def _keep(self, worker: WorkerProcess) -> None:
         with self._lock:

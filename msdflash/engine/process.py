@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -34,10 +35,13 @@ KILL_WAIT = 5.0
 
 
 PREFIX = "msdflash-worker-"
-"""Begins the names of workers' folders; the parent's process id follows."""
+"""Begins the names of workers' folders. There follow the parent's process id, the number of the name space that the id counts in, a word
+that tells the parent from an earlier process with the same id, and what makes the name unique."""
 
 STALE = 24 * 3600.0
-"""Age in seconds from which a folder without a living parent is litter."""
+"""Age in seconds from which a folder is litter whose parent is not seen, but would not be if it lived in another container."""
+
+_WORD = uuid.uuid4().hex[:8]
 
 
 class WorkerProcess:
@@ -52,7 +56,7 @@ class WorkerProcess:
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
         """Start it. Raises :class:`~msdflash.errors.WorkerError` when the system will not."""
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{_name_space()}-{_WORD}-"))
         here, temporary = self.folder / "here", self.folder / "tmp"
         here.mkdir()
         temporary.mkdir()
@@ -144,22 +148,31 @@ class WorkerProcess:
 def sweep(temporary: Path | None = None, now: float | None = None) -> int:
     """Remove workers' folders whose parents were killed before they could; returns how many.
 
-    Only this user's, only old ones without a living parent. Should one be in use all the same (by a process that cannot
-    be seen from here), its worker counts as unfit and is replaced.
+    Only this user's. Should one be in use all the same (by a process that cannot be seen from here), its worker counts as unfit
+    and is replaced.
     """
     count = 0
     for folder in (temporary or Path(tempfile.gettempdir())).glob(f"{PREFIX}*"):
         try:
             status = folder.lstat()
-            parent = int(folder.name.removeprefix(PREFIX).split("-")[0])
+            parent, space, word = (folder.name.removeprefix(PREFIX).split("-") + ["", ""])[:3]
+            dead = word != _WORD if int(parent) == os.getpid() else not psutil.pid_exists(int(parent))
         except (OSError, ValueError):
             continue
         ours = stat.S_ISDIR(status.st_mode) and (sys.platform == "win32" or status.st_uid == os.geteuid())
         old = (time.time() if now is None else now) - status.st_mtime > STALE
-        if ours and old and not psutil.pid_exists(parent):
+        if ours and dead and (old or space == _name_space()):
             shutil.rmtree(folder, ignore_errors=True)
             count += 1
     return count
+
+
+def _name_space() -> str:
+    """Number of the name space that process ids are valid in (Linux, pid_namespaces(7)); 0 where there is only one."""
+    try:
+        return str(os.stat("/proc/self/ns/pid").st_ino)  # noqa: PTH116
+    except OSError:
+        return "0"
 
 
 def _start(command: Sequence[str], environ: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:

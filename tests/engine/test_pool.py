@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import shutil
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from msdflash.engine.environment import worker_command, worker_environment
 from msdflash.engine.pool import Pool
+from msdflash.engine import process
 from msdflash.engine.process import PREFIX, STALE, sweep
 from msdflash.engine.runner import Engine, Limits
 from msdflash.errors import WorkerError
@@ -132,12 +134,37 @@ def test_command_keeps_the_working_directory_out_of_imports() -> None:
 def test_litter_of_killed_parents_is_swept(tmp_path: Path) -> None:
     nobody = 2**22 + 1  # beyond any process id
     later = time.time() + 2 * STALE
-    for name in (f"{PREFIX}{nobody}-a", f"{PREFIX}{os.getpid()}-b", f"{PREFIX}x", "other"):
-        (tmp_path / name / "here").mkdir(parents=True)
+    here, me = process._name_space(), os.getpid()
+    kept = [f"{PREFIX}{me}-{here}-{process._WORD}-b", f"{PREFIX}{nobody}-link", f"{PREFIX}x", "other"]
+    aged = [f"{PREFIX}{nobody}-a", f"{PREFIX}{nobody}-elsewhere-0-a", f"{PREFIX}{me}-elsewhere-0-a"]
+    for name in (*kept, *aged, f"{PREFIX}{nobody}-{here}-0-c", f"{PREFIX}{me}-{here}-0-d"):
+        if not name.endswith("link"):
+            (tmp_path / name / "here").mkdir(parents=True)
     (tmp_path / f"{PREFIX}{nobody}-link").symlink_to(tmp_path / "other")
-    assert sweep(tmp_path) == 0
-    assert sweep(tmp_path, later) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        [f"{PREFIX}{os.getpid()}-b", f"{PREFIX}{nobody}-link", f"{PREFIX}x", "other"]
-    )
+    assert sweep(tmp_path) == 2, "those whose parents are surely dead"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept + aged)
+    assert sweep(tmp_path, later) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
     assert (tmp_path / "other" / "here").is_dir()
+
+
+def test_a_worker_outlives_the_thread_that_asked_for_it() -> None:
+    """The product's own worker: Linux would kill it as it kills a dead parent's, in the midst of another board's job."""
+    pool = Pool(warm=1)
+    ready = threading.Event()
+    asker = threading.Thread(target=lambda: (pool.refill(), ready.wait(20)))
+    asker.start()
+    try:
+        while not pool.pids():
+            asker.join(0.01)
+        worker = pool.take()
+        assert worker.channel.line(20), "ready"
+        ready.set()
+        asker.join(5)
+        assert worker.wait(0.2) is None
+        worker.hang_up()
+        assert worker.wait(5) == 70
+        worker.end()
+    finally:
+        ready.set()
+        pool.close()
