@@ -155,7 +155,7 @@ def sweep(temporary: Path | None = None, now: float | None = None) -> int:
     for folder in (temporary or Path(tempfile.gettempdir())).glob(f"{PREFIX}*"):
         try:
             status = folder.lstat()
-            parent, space, word = (folder.name.removeprefix(PREFIX).split("-") + ["", ""])[:3]
+            parent, space, word = [*folder.name.removeprefix(PREFIX).split("-"), "", ""][:3]
             dead = word != _WORD if int(parent) == os.getpid() else not psutil.pid_exists(int(parent))
         except (OSError, ValueError):
             continue

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from msdflash.engine import process
 from msdflash.engine.environment import worker_command, worker_environment
 from msdflash.engine.pool import Pool
-from msdflash.engine import process
 from msdflash.engine.process import PREFIX, STALE, sweep
 from msdflash.engine.runner import Engine, Limits
 from msdflash.errors import WorkerError
