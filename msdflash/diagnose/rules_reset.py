@@ -186,7 +186,7 @@ def held_in_reset(e: Evidence) -> Finding | None:
     how = (
         "is being held in reset: its nRESET line is low"
         if p.proven and p.line_low
-        else "is in reset and never leaves it"
+        else "is in reset and did not come out of it"
         if p.core_held
         else ""
     )

@@ -170,7 +170,7 @@ def test_the_founding_user_finds_his_switch() -> None:
     report = make_report(outcome, diagnose(outcome), Context(TIME))
     lines = check_fail_txt(report)
     assert lines[0] == "error: Failed to reset/halt the target MCU"
-    assert lines[3] == "blinky.hex was not programmed: the chip is in reset and never leaves it."
+    assert lines[3] == "blinky.hex was not programmed: the chip is in reset and did not come out of it."
     text = " ".join(" ".join(lines).split())
     assert "RESET button" in text
     assert "mounted rotated" in text
