@@ -1,17 +1,18 @@
-"""The memory access port of a Cortex-M4 (ARM IHI 0031, chapter C2; Cortex-M4 TRM, AHB-AP section)."""
+"""The memory access port of a Cortex-M (ARM IHI 0031, chapter C2; Cortex-M4 TRM, AHB-AP section), and its neighbours."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msdflash.sim.bus import BusError
 
-AHB_AP_IDR = 0x24770011  # Cortex-M3 and M4
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ROM_BASE = 0xE00FF003  # Cortex-M4 TRM: ROM table at 0xE00FF000, format and present bits set
 CSW_RESET = 0x03000040  # Prot bits and DeviceEn
 CSW_FIXED = 0x40  # DeviceEn; TrInProg (bit 7) is shown while stalled
 CSW_WRITABLE = 0x7F000037
-TAR_WRAP = 4096  # the AHB-AP of Cortex-M3/M4 steps within 4 KiB (Arm DDI 0337G 11.5); IHI 0031 C2.2.2 only promises 1 KiB
 SIZES = {0: 1, 1: 2, 2: 4}
 
 
@@ -35,12 +36,32 @@ class DebugBus(Protocol):
         """False where single accesses are needed."""
 
 
-class AhbAp:
-    """AHB-AP number 0. Every other AP number reads as zero, as an absent AP does."""
+class AccessPort(Protocol):
+    """A further access port, of the chip's maker."""
 
-    def __init__(self, bus: DebugBus, idr: int = AHB_AP_IDR) -> None:
+    def read(self, register: int) -> int:
+        """Value of a register."""
+
+    def write(self, register: int, value: int) -> None:
+        """Store to a register."""
+
+
+class AhbAp:
+    """AHB-AP number 0, and the maker's own ports beside it. Any other AP number reads as zero, as an absent AP does.
+
+    Attributes:
+        others: the maker's ports by number.
+        enabled: CSW.DeviceEn; while it is clear, memory accesses fail (IHI 0031 C2.6.4).
+        wrap: the address steps within blocks of this size: 4 KiB on Cortex-M3 and M4 (DDI 0337G 11.5); 1 KiB is what IHI 0031 C2.2.2
+            promises of any.
+    """
+
+    def __init__(self, bus: DebugBus, idr: int, wrap: int = 4096) -> None:
         self.bus = bus
         self.idr = idr
+        self.wrap = wrap
+        self.others: dict[int, AccessPort] = {}
+        self.enabled: Callable[[], bool] | None = None
         self.power_on()
 
     def power_on(self) -> None:
@@ -61,9 +82,11 @@ class AhbAp:
     def read(self, number: int, register: int) -> tuple[int, bool]:
         """Read a register: ``(value, failed)``."""
         if number:
-            return 0, False
+            other = self.others.get(number)
+            return (other.read(register) if other is not None else 0), False
         if register == 0x00:
-            return self.csw | (0x80 if self.stalled else 0), False
+            csw = self.csw | (0x80 if self.stalled else 0)
+            return (csw if self._open() else csw & ~CSW_FIXED), False
         if register == 0x04:
             return self.tar, False
         if register == 0x0C:
@@ -80,6 +103,8 @@ class AhbAp:
     def write(self, number: int, register: int, data: int) -> bool:
         """Write a register; True if the bus refused."""
         if number:
+            if number in self.others:
+                self.others[number].write(register, data)
             return False
         if register == 0x00:
             self.csw = (data & CSW_WRITABLE) | CSW_FIXED
@@ -100,7 +125,12 @@ class AhbAp:
             return self._access((self.tar & ~0xF) | (register & 0xC), 4, data)[1]
         return False
 
+    def _open(self) -> bool:
+        return self.enabled is None or self.enabled()
+
     def _access(self, address: int, size: int, data: int | None = None) -> tuple[int, bool]:
+        if not self._open():
+            return 0, True
         try:
             if data is None:
                 return self.bus.read(address, size), False
@@ -113,13 +143,13 @@ class AhbAp:
 
     def _advance(self, size: int) -> None:
         if self.csw & 0x30 == 0x10:
-            self.tar = (self.tar & ~(TAR_WRAP - 1)) | (self.tar + size & (TAR_WRAP - 1))
+            self.tar = (self.tar & ~(self.wrap - 1)) | (self.tar + size & (self.wrap - 1))
 
     def _run(self, words: int) -> int:
         """How many of so many words lie before the auto-increment wraps; 0 when not stepping through words."""
-        if self.csw & 0x37 != 0x12 or self.tar & 3:
+        if self.csw & 0x37 != 0x12 or self.tar & 3 or not self._open():
             return 0
-        return min(words, (TAR_WRAP - (self.tar & (TAR_WRAP - 1))) // 4)
+        return min(words, (self.wrap - (self.tar & (self.wrap - 1))) // 4)
 
     def read_block(self, count: int) -> bytes:
         """Words from DRW up to the wrap of the address, all at once if one memory holds them."""
@@ -139,4 +169,4 @@ class AhbAp:
         return words
 
     def _step(self, words: int) -> None:
-        self.tar = (self.tar & ~(TAR_WRAP - 1)) | (self.tar + 4 * words & (TAR_WRAP - 1))
+        self.tar = (self.tar & ~(self.wrap - 1)) | (self.tar + 4 * words & (self.wrap - 1))

@@ -12,6 +12,7 @@ from msdflash.sim import armv7m as v7
 from msdflash.sim import cpu as regs
 from msdflash.sim import nvic as exc
 from msdflash.sim.bus import BusError
+from msdflash.sim.cores import CORES, DEFAULT_CORE, CoreKind
 from msdflash.sim.cpu import Cpu, Stop
 
 if TYPE_CHECKING:
@@ -61,8 +62,11 @@ class Core:
         on_reset_request: called for AIRCR.SYSRESETREQ (True) and VECTRESET (False).
     """
 
-    def __init__(self, cpu: Cpu, read_word: Callable[[int], int], store: Callable[[int, bytes], None]) -> None:
+    def __init__(
+        self, cpu: Cpu, read_word: Callable[[int], int], store: Callable[[int, bytes], None], kind: CoreKind = CORES[DEFAULT_CORE]
+    ) -> None:
         self.cpu = cpu
+        self.kind = kind
         self.nvic = exc.Nvic(cpu, read_word, store)
         self._read_word = read_word
         self.on_reset_request: Callable[[bool], None] | None = None
@@ -244,6 +248,9 @@ class Core:
             self._fault(exc.USAGEFAULT, v7.UNDEFINSTR)
 
     def _fault(self, number: int, flags: int) -> None:
+        if not self.kind.mainline:  # Armv6-M (DDI 0419 B1.5): every fault is a HardFault, and nothing notes why
+            self._hard_fault()
+            return
         self.cfsr |= flags
         if self.shcsr & FAULT_ENABLE[number] and self.nvic.priority(number) < self.nvic.current():
             self._take(number)

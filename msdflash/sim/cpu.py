@@ -21,7 +21,7 @@ from unicorn import arm_const as arm
 from unicorn.unicorn_py3.unicorn import uclib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from msdflash.sim.bus import Device, Memory
 
@@ -92,9 +92,9 @@ class Cpu:
         executed: instructions run, where known; cut slices count as a nominal few.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model: str = "M4") -> None:
         self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
-        self._uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+        self._uc.ctl_set_cpu_model(getattr(arm, f"UC_CPU_ARM_CORTEX_{model}"))
         self._handle = self._uc._uch  # noqa: SLF001 - raw callbacks: the binding's wrappers cost twice as much
         self._word = ctypes.c_uint32()
         self._word_at = ctypes.byref(self._word)
@@ -188,6 +188,14 @@ class Cpu:
     def protect(self, base: int, size: int) -> None:
         """Make the processor's stores to a mapped memory fail."""
         self._uc.mem_protect(base, size, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+
+    def call_at(self, address: int, action: Callable[[], None]) -> None:
+        """Do something each time the instruction at an address is about to run: code of a boot ROM that nobody may copy."""
+
+        def on_code(_uc: Any, _address: int, _size: int, _data: Any) -> None:
+            action()
+
+        self._hook(unicorn.UC_HOOK_CODE, _CODE(on_code), address, address)
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Stop before the instructions at these addresses."""

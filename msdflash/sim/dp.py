@@ -40,6 +40,8 @@ class SwDp:
 
     Attributes:
         ctrl: request bits and sticky flags of CTRL/STAT.
+        debug_power: the chip grants debug power when it is asked for.
+        deaf: the port hears nothing at all.
     """
 
     def __init__(self, dpidr: int, ap: AhbAp) -> None:
@@ -48,6 +50,8 @@ class SwDp:
         self._ones = 0
         self._shift = 0
         self._after_reset_bits = -1
+        self.debug_power = True
+        self.deaf = False
         self.power_on()
 
     def power_on(self) -> None:
@@ -107,7 +111,7 @@ class SwDp:
 
     def answers(self, request: int) -> Ack:
         """The acknowledge that a request gets now, before its data phase."""
-        if not self._listening:
+        if not self._listening or self.deaf:
             return Ack.NONE
         if self._need_dpidr:
             self._ones, self._after_reset_bits = 0, -1
@@ -151,6 +155,8 @@ class SwDp:
 
     def _status(self) -> int:
         value = self.ctrl
+        if not self.debug_power:
+            return value | READOK
         if value & CDBGPWRUPREQ:
             value |= CDBGPWRUPACK
         if value & CSYSPWRUPREQ:
@@ -175,7 +181,7 @@ class SwDp:
     def _ap(self, request: int, data: int) -> int:
         """An AP access. Reads are posted: what comes back belongs to the read before."""
         posted, register = self.rdbuff, (self.select & 0xF0) | (request & 0x0C)
-        if not self.ctrl & CDBGPWRUPREQ:
+        if not self.debugging:
             self.upset()  # IHI 0031 B2.5.2: the debug domain has no power
             return posted
         if request & READ:
@@ -188,6 +194,11 @@ class SwDp:
             self.upset()
         return posted
 
+    @property
+    def debugging(self) -> bool:
+        """The debug domain was asked for and has power."""
+        return bool(self.ctrl & CDBGPWRUPREQ) and self.debug_power
+
     def fast(self, request: int) -> bool:
         """True when a block of this request may go straight to the access port: same effects, fewer steps."""
         return bool(
@@ -195,7 +206,7 @@ class SwDp:
             and self._listening
             and not self._need_dpidr
             and not self.ctrl & STICKY
-            and self.ctrl & CDBGPWRUPREQ
+            and self.debugging
             and not self.ap.stalled
             and (self.select & 0xFF0000F0) | (request & 0x0C) == 0x0C
         )

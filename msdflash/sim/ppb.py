@@ -11,27 +11,17 @@ from typing import TYPE_CHECKING
 from msdflash.sim import nvic as exc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from msdflash.sim.core import Core
 
-CPUID_M4 = 0x410FC241  # Cortex-M4 r0p1
 SCS_BASE, DWT_BASE, FPB_BASE, ITM_BASE, TPIU_BASE, ETM_BASE, ROM_BASE = (
     0xE000E000, 0xE0001000, 0xE0002000, 0xE0000000, 0xE0040000, 0xE0041000, 0xE00FF000,
 )  # fmt: skip
 DHCSR, DWT_PCSR = 0xE000EDF0, 0xE000101C
 AIRCR_KEY = 0x05FA
-FPB_CODE_COMPARATORS = 6
 
-ROM_ENTRIES = (0xFFF0F003, 0xFFF02003, 0xFFF03003, 0xFFF01003, 0xFFF41003, 0xFFF42003)  # SCS, DWT, FPB, ITM, TPIU, ETM
 ARM_DESIGNER, CLASS_ROM, CLASS_DEBUG, CLASS_GENERIC = (4, 0x3B), 0x1, 0x9, 0xE
-FIXED_SCS = {
-    0x004: 2,  # ICTR: up to 96 interrupts
-    0xD40: 0x030, 0xD44: 0x200, 0xD48: 0x100000, 0xD50: 0x100030, 0xD58: 0x1000000,  # processor feature and memory model
-    0xD60: 0x1141110, 0xD64: 0x2111000, 0xD68: 0x21112231, 0xD6C: 0x1111110, 0xD70: 0x1310132,  # instruction sets
-    0xD90: 0x800,  # MPU_TYPE: 8 regions
-    0xF40: 0x10110021, 0xF44: 0x11000011, 0xF48: 0x40,  # MVFR0..2: single precision FPU
-}  # fmt: skip
 
 
 def identification(part: int, designer: tuple[int, int], kind: int, revision: int = 0) -> dict[int, int]:
@@ -94,7 +84,7 @@ class Dwt(RegisterPage):
     """Data watchpoint and trace: the PC sample and the cycle counter. Comparators only keep their values."""
 
     def __init__(self, core: Core) -> None:
-        super().__init__(DWT_BASE, identification(0x002, ARM_DESIGNER, CLASS_GENERIC, 3))
+        super().__init__(DWT_BASE, identification(core.kind.parts[1], ARM_DESIGNER, CLASS_GENERIC, 3))
         self._core = core
 
     def load(self, word: int) -> int:
@@ -112,13 +102,14 @@ class Fpb(RegisterPage):
     """Flash patch and breakpoint: six instruction comparators; remapping and literal comparators only keep their values."""
 
     def __init__(self, core: Core) -> None:
-        super().__init__(FPB_BASE, identification(0x003, ARM_DESIGNER, CLASS_GENERIC, 2))
+        super().__init__(FPB_BASE, identification(core.kind.parts[2], ARM_DESIGNER, CLASS_GENERIC, 2))
         self._core = core
 
     def load(self, word: int) -> int:
         """Value of a register."""
         if word == 0x00:
-            return 0x260 | self.values.get(0, 0) & 1  # NUM_LIT 2, NUM_CODE 6
+            kind = self._core.kind  # NUM_CODE; NUM_LIT 2 on Armv7-M, none on Armv6-M
+            return (0x200 if kind.mainline else 0) | kind.breakpoints << 4 | self.values.get(0, 0) & 1
         return super().load(word)
 
     def store(self, word: int, value: int) -> None:
@@ -127,7 +118,7 @@ class Fpb(RegisterPage):
             return  # the key bit must be written as one
         super().store(word, value)
         enabled = self.values.get(0, 0) & 1
-        for index in range(FPB_CODE_COMPARATORS):
+        for index in range(self._core.kind.breakpoints):
             comparator = self.values.get(8 + 4 * index, 0)
             address: int | None = None
             if enabled and comparator & 1 and comparator >> 30 in (1, 2):
@@ -140,7 +131,8 @@ class Scs(RegisterPage):
     """The system control space 0xE000E000."""
 
     def __init__(self, core: Core) -> None:
-        super().__init__(SCS_BASE, {**identification(0x00C, ARM_DESIGNER, CLASS_GENERIC), **FIXED_SCS, 0xD00: CPUID_M4})
+        kind = core.kind
+        super().__init__(SCS_BASE, {**identification(kind.parts[0], ARM_DESIGNER, CLASS_GENERIC), **kind.fixed, 0xD00: kind.cpuid})
         self._core = core
 
     # Replay interface: a store from the processor ends its slice, so that what it made pending is seen at once.
@@ -227,7 +219,7 @@ class Scs(RegisterPage):
             name = {0xD28: "cfsr", 0xD2C: "hfsr", 0xD30: "dfsr"}[word]
             setattr(core, name, getattr(core, name) & ~value)
         elif word == 0xD08:
-            nvic.vtor = value & 0x3FFFFF80
+            nvic.vtor = value & 0x3FFFFF80 if core.kind.vtor else 0
         elif word in (0xD10, 0xD14, 0xD24):
             setattr(core, {0xD10: "scr", 0xD14: "ccr", 0xD24: "shcsr"}[word], value)
         else:
@@ -240,7 +232,7 @@ class Scs(RegisterPage):
         elif word == 0xDF8:
             core.dcrdr = value
         elif word == 0xDFC:
-            core.demcr = value & 0x010F07F1
+            core.demcr = value & (0x010F07F1 if core.kind.mainline else 0x01000401)
         elif word == 0xF00:
             core.nvic.pending.add(exc.FIRST_IRQ + (value & 0x1FF))
         elif word != 0xDF0:  # only a debugger writes DHCSR: see the chip's debug bus
@@ -288,10 +280,10 @@ class Scs(RegisterPage):
             self._core.request_reset(system=False)
 
 
-def rom_table(part: int, designer: tuple[int, int]) -> RegisterPage:
+def rom_table(part: int, designer: tuple[int, int], entries: Sequence[int]) -> RegisterPage:
     """The chip's ROM table: the Arm components, under the chip maker's identification."""
     constants = identification(part, designer, CLASS_ROM)
-    constants.update({4 * index: entry for index, entry in enumerate(ROM_ENTRIES)})
+    constants.update({4 * index: entry for index, entry in enumerate(entries)})
     constants[0xFCC] = 1  # MEMTYPE: system memory is on this bus
     return RegisterPage(ROM_BASE, constants)
 

@@ -12,11 +12,14 @@ from msdflash.sim import ppb
 from msdflash.sim.ap import AhbAp, Stall
 from msdflash.sim.bus import Bus, BusError, Memory
 from msdflash.sim.core import GLANCE, LOOK, Core, State
+from msdflash.sim.cores import CORES, DEFAULT_CORE
 from msdflash.sim.cpu import Cpu
 from msdflash.sim.dp import SwDp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from msdflash.sim.ap import AccessPort
 
 PPB_START, PPB_END = 0xE0000000, 0xE0100000
 SRAM_START, PERIPHERAL_START = 0x20000000, 0x40000000
@@ -50,6 +53,44 @@ class Chip(Protocol):
         """Restore option bytes."""
 
 
+class Habits:
+    """What chips do differently at reset, at lockup and at their debug port. These are the ways of STM32; others override them.
+
+    Attributes:
+        core: name of the core in :data:`msdflash.sim.cores.CORES`.
+        debug_in_reset: under nRESET the debug port is ``alive``, answers without granting debug power (``no-power``) or is ``silent``.
+        pin_clears_debug: nRESET also clears the core's debug registers.
+    """
+
+    core = DEFAULT_CORE
+    debug_in_reset = "alive"
+    pin_clears_debug = False
+
+    def fitted(self, soc: Soc) -> None:
+        """The chip was put together."""
+
+    def ports(self) -> dict[int, AccessPort]:
+        """The maker's own access ports by number."""
+        return {}
+
+    def memory_port_open(self) -> bool:
+        """CSW.DeviceEn of the memory access port."""
+        return True
+
+    def pin_works(self) -> bool:
+        """Whether nRESET is connected to anything inside."""
+        return True
+
+    def lockup_resets(self) -> bool:
+        """A locked-up core resets the chip."""
+        return False
+
+    def blocked(self, address: int) -> bool:
+        """The bus refuses a debugger's access now, for reasons of the chip's own."""
+        del address
+        return False
+
+
 class Soc:
     """One powered or unpowered chip.
 
@@ -63,10 +104,14 @@ class Soc:
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
+        self.habits: Habits = getattr(chip, "habits", None) or Habits()
+        kind = CORES[self.habits.core]
         self.bus = Bus()
-        self.cpu = Cpu()
-        self.core = Core(self.cpu, self._core_read, self._core_store)
-        self.ap = AhbAp(self)
+        self.cpu = Cpu(kind.model)
+        self.core = Core(self.cpu, self._core_read, self._core_store, kind)
+        self.ap = AhbAp(self, kind.ap_idr, kind.wrap)
+        self.ap.enabled = self.habits.memory_port_open
+        self.ap.others = self.habits.ports()
         self.dp = SwDp(chip.dpidr, self.ap)
         self.ignored_in_reset = False
         self.flash_seconds = 0.0
@@ -79,7 +124,9 @@ class Soc:
         self.after_slice: list[Callable[[], None]] = []
         chip.attach(self)
         scs = ppb.Scs(self.core)
-        for page in (scs, ppb.Dwt(self.core), ppb.Fpb(self.core), ppb.rom_table(chip.rom_part, chip.designer), *ppb.trace_components()):
+        table = ppb.rom_table(chip.rom_part, chip.designer, kind.rom_entries)
+        trace = ppb.trace_components() if kind.mainline else []
+        for page in (scs, ppb.Dwt(self.core), ppb.Fpb(self.core), table, *trace):
             self.bus.add(page)
             self.cpu.map_device(page, scs if page is scs else None)
         self.bus.on_host_store = self._host_stored
@@ -87,6 +134,8 @@ class Soc:
         self.core.before_run = self._before_run
         self.core.after_run = self._after_run
         self.core.on_reset_request = self._internal_reset
+        self._lockup = False
+        self.habits.fitted(self)
 
     def close(self) -> None:
         """Break the links into the emulator."""
@@ -104,7 +153,7 @@ class Soc:
         if on == self.powered:
             return
         self.powered = on
-        self._held = True
+        self._hold(True)
         self.core.power_on()
         if not on:
             return
@@ -116,7 +165,7 @@ class Soc:
         self.dp.power_on()
         self.chip.power_on()
         self.chip.system_reset("power")
-        if reset_high:
+        if reset_high or not self.habits.pin_works():
             self._release()
 
     def set_nreset(self, high: bool) -> None:
@@ -125,15 +174,29 @@ class Soc:
             return
         if high:
             self._release()
-        elif not self._held:
-            self._held = True
+        elif not self._held and self.habits.pin_works():
+            self._hold(True)
             self.ap.stalled = False
-            self.core.enter_reset()
+            if self.habits.pin_clears_debug:
+                self.core.power_on()
+            else:
+                self.core.enter_reset()
             self.chip.system_reset("pin")
+
+    def _hold(self, held: bool) -> None:
+        """The system reset begins or ends."""
+        self._held = held
+        self.dp.debug_power = not held or self.habits.debug_in_reset == "alive"
+        self.dp.deaf = held and self.habits.debug_in_reset == "silent"
+
+    @property
+    def held(self) -> bool:
+        """System reset is asserted."""
+        return self._held
 
     def _release(self) -> None:
         if self._held:
-            self._held = False
+            self._hold(False)
             self.core.leave_reset()
 
     def _internal_reset(self, system: bool) -> None:
@@ -143,17 +206,19 @@ class Soc:
             self.core.enter_reset()
             self.core.leave_reset()
             return
-        self.reset("software")
+        lockup, self._lockup = self._lockup, False
+        self.reset("lockup" if lockup else "software")
 
     def reset(self, cause: str) -> None:
         """A system reset that the chip itself makes; it pulls nRESET low for a moment."""
         self.ap.stalled = False
         self.core.enter_reset()
         self.chip.system_reset(cause)
-        held, self._held = self._held, True
+        held = self._held
+        self._hold(True)
         if self.on_internal_reset is not None:
             self.on_internal_reset()
-        if not held and (self.line_low is None or not self.line_low()):
+        if not held and (self.line_low is None or not self.line_low() or not self.habits.pin_works()):
             self._release()
 
     # --- the debugger's view -------------------------------------------------------------------------------------------
@@ -189,7 +254,7 @@ class Soc:
 
     def read_block(self, address: int, length: int) -> bytes | None:
         """Many words at once where one memory holds them and nothing special is going on."""
-        if self._held or PPB_START <= address < PPB_END:
+        if self._held or PPB_START <= address < PPB_END or self.habits.blocked(address):
             return None
         self.core.run(GLANCE)
         self.chip.debugger_access(address)
@@ -200,7 +265,7 @@ class Soc:
 
     def write_block(self, address: int, data: bytes) -> bool:
         """The same for writes."""
-        if self._held or PPB_START <= address < PPB_END:
+        if self._held or PPB_START <= address < PPB_END or self.habits.blocked(address):
             return False
         self.core.run(GLANCE)
         self.chip.debugger_access(address)
@@ -209,6 +274,8 @@ class Soc:
     def _blocked(self, address: int) -> bool:
         """Under system reset the bus refuses everything but the debug components (variant: ignores it)."""
         if not self._held:
+            if self.habits.blocked(address):
+                raise BusError(address)
             return False
         if not self.ignored_in_reset:
             raise BusError(address)
@@ -249,6 +316,9 @@ class Soc:
     def _after_run(self) -> None:
         for hook in self.after_slice:
             hook()
+        if self.core.state is State.LOCKUP and self.habits.lockup_resets():
+            self._lockup = True
+            self.core.request_reset(system=True)
 
     def advance(self, instructions: int) -> None:
         """Let the processor run on its own for the time of so many instructions."""

@@ -1,0 +1,60 @@
+"""Processor cores as a debugger tells them apart: one row a core.
+
+Sources: technical reference manuals of the cores (Cortex-M0 DDI 0432, M0+ DDI 0484, M3 DDI 0337, M4 DDI 0439), chapters on debug and on
+identification; Armv6-M ARM (DDI 0419) C1; access port identities as OpenOCD and pyOCD list them from real parts.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+_SCS, _DWT, _FPB, _ITM, _TPIU, _ETM = 0xFFF0F003, 0xFFF02003, 0xFFF03003, 0xFFF01003, 0xFFF41003, 0xFFF42003
+_FIXED_V7M = {
+    0x004: 2,  # ICTR: up to 96 interrupts
+    0xD40: 0x030, 0xD44: 0x200, 0xD48: 0x100000, 0xD50: 0x100030, 0xD58: 0x1000000,  # processor feature and memory model
+    0xD60: 0x1141110, 0xD64: 0x2111000, 0xD68: 0x21112231, 0xD6C: 0x1111110, 0xD70: 0x1310132,  # instruction sets
+    0xD90: 0x800,  # MPU_TYPE: 8 regions
+}  # fmt: skip
+_FPU = {0xF40: 0x10110021, 0xF44: 0x11000011, 0xF48: 0x40}  # MVFR0..2: single precision
+
+
+class CoreKind(msgspec.Struct, frozen=True):
+    """One kind of core.
+
+    Attributes:
+        model: the emulator's name for it.
+        cpuid: CPUID 0xE000ED00.
+        ap_idr: IDR of its memory access port.
+        parts: part numbers of system control space, watchpoint and breakpoint unit, as their PIDR have them.
+        rom_entries: of the ROM table.
+        fixed: read-only words of the system control space, by offset.
+        breakpoints: code comparators.
+        mainline: Armv7-M: configurable faults with status registers, vector catch for each. Armv6-M has HardFault alone.
+        vtor: the vector table can be moved.
+        wrap: the access port's address steps within blocks of this size.
+    """
+
+    model: str
+    cpuid: int
+    ap_idr: int
+    parts: tuple[int, int, int] = (0x00C, 0x002, 0x003)
+    rom_entries: tuple[int, ...] = (_SCS, _DWT, _FPB, _ITM, _TPIU, _ETM)
+    fixed: dict[int, int] = {}
+    breakpoints: int = 6
+    mainline: bool = True
+    vtor: bool = True
+    wrap: int = 4096
+
+
+_SMALL = (_SCS, _DWT, _FPB)
+CORES = {
+    "cortex-m0": CoreKind(
+        "M0", 0x410CC200, 0x04770021, (0x008, 0x00A, 0x00B), _SMALL, breakpoints=4, mainline=False, vtor=False, wrap=1024
+    ),
+    # The emulator has no M0+; its M0 runs the same instructions (DDI 0419 covers both).
+    "cortex-m0plus": CoreKind("M0", 0x410CC601, 0x04770031, (0x008, 0x00A, 0x00B), _SMALL, breakpoints=4, mainline=False, wrap=1024),
+    "cortex-m3": CoreKind("M3", 0x412FC230, 0x24770011, (0x000, 0x002, 0x003), fixed=_FIXED_V7M),
+    "cortex-m4": CoreKind("M4", 0x410FC241, 0x24770011, fixed={**_FIXED_V7M, **_FPU}),
+}
+"""Cores by name, as chips ask for them."""
+DEFAULT_CORE = "cortex-m4"
