@@ -29,6 +29,7 @@ def load(name: str) -> ModuleType:
 
 
 load("stage")
+load("faults")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
