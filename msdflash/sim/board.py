@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from msdflash.sim.chips.stm32f4 import Stm32F411
-from msdflash.sim.chips.stm32l4 import PARTS, Stm32L4
+from msdflash.sim.boards import BOARDS
+from msdflash.sim.chips.table import CHIPS
 from msdflash.sim.faults import Fault, FaultError, find
 from msdflash.sim.link import Link
 from msdflash.sim.soc import Chip, Soc
@@ -25,15 +25,7 @@ INSTRUCTION_HERTZ = 4_000_000  # the MSI clock after reset, one instruction a cy
 MOST = 200_000  # instructions per call of advance(): beyond that the processor falls behind
 
 
-class BoardType(msgspec.Struct, frozen=True):
-    """A kind of board: its name for people, and the chip on it."""
-
-    title: str
-    chip: str
-
-
 OTHER_CHIP = "other-chip"
-BOARDS = {"nucleo-l476rg": BoardType("NUCLEO-L476RG", "stm32l476rg")}
 
 
 class State(msgspec.Struct, frozen=True):
@@ -46,19 +38,11 @@ class State(msgspec.Struct, frozen=True):
     options: bytes
 
 
-def make_chip(name: str, seed: int = 1) -> Chip:
-    """A new chip by name. Raises :class:`KeyError` for one that the bench does not have."""
-    return Stm32F411(seed) if name == Stm32F411.name else Stm32L4(PARTS[name], seed)
-
-
-CHIPS = (*PARTS, Stm32F411.name)
-
-
 class Board:
     """One simulated board.
 
     Args:
-        board: key of :data:`BOARDS`.
+        board: key of :data:`msdflash.sim.boards.BOARDS`.
         probe_kind: what is plugged into it; noted only.
         seed: seeds everything that is random about this board.
         clock: seconds, for reset supervisors.
@@ -81,7 +65,7 @@ class Board:
         self.link.after = self._wait_for_flash
         self._undo: dict[str, tuple[str, Callable[[], None]]] = {}
         self._removed: State | None = None
-        self.soc = self._fit(make_chip(BOARDS[board].chip, seed))
+        self.soc = self._fit(CHIPS[BOARDS[board].chip](seed))
 
     @property
     def port(self) -> TargetPort:
@@ -209,11 +193,11 @@ class Board:
             choices = ", ".join(chip for chip in CHIPS if chip != BOARDS[self.board].chip)
             raise FaultError(f"the bench has no other chip {name!r}; it has: {choices}")
         self._removed = self._snapshot()
-        self._replace(make_chip(name, self.seed))
+        self._replace(CHIPS[name](self.seed))
 
         def undo() -> None:
             removed, self._removed = self._removed, None
-            self._replace(make_chip(BOARDS[self.board].chip, self.seed))
+            self._replace(CHIPS[BOARDS[self.board].chip](self.seed))
             if removed is not None:
                 self._fill(removed)
 

@@ -5,24 +5,71 @@ A fault never makes an error message. It changes a wire, a cell or a register, a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from msdflash.sim.chips.l4registers import PAGE
-from msdflash.sim.chips.stm32l4 import Stm32L4
 from msdflash.sim.link import Noise, WriteTrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from msdflash.sim.board import Board
     from msdflash.sim.bus import Memory
-    from msdflash.sim.chips.l4flash import L4Flash
+    from msdflash.sim.link import Link
+    from msdflash.sim.soc import Soc
+    from msdflash.sim.wires import Wires
 
 
 class FaultError(ValueError):
     """A fault that there is not, or an argument that it does not take. The message says what is allowed."""
+
+
+class Flash(Protocol):
+    """What a flash controller offers to be broken: a chip has it as ``controller``.
+
+    Attributes:
+        array: the main flash.
+        unit: bytes that are programmed at once.
+        sectors: how many pages or sectors there are; faults name them by number from 0.
+        stuck: an operation that has begun never ends.
+        bad_cells: offset of a programming unit: bits of it that come out inverted.
+    """
+
+    array: Memory
+    unit: int
+    sectors: int
+    stuck: bool
+    bad_cells: dict[int, int]
+
+    def refresh(self) -> None:
+        """Defects changed: look again which stores need care."""
+
+    def unhang(self) -> None:
+        """An operation that never ended ends now."""
+
+    def protect_sector(self, number: int) -> Callable[[], None]:
+        """Write-protect a page or sector by its option bytes, as if the part had come that way; gives back what undoes that."""
+
+    def protect_reads(self) -> Callable[[], None]:
+        """Set read protection level 1 the same way."""
+
+
+class Bench(Protocol):
+    """What a fault reaches of a board."""
+
+    soc: Soc
+    wires: Wires
+    link: Link
+    seed: int
+
+    def ignored_in_reset(self, ignored: bool) -> None:
+        """Variant: under reset the bus ignores accesses instead of refusing them."""
+
+    def cut_power(self, cut: bool) -> None:
+        """Interrupt the supply rail, or mend it."""
+
+    def swap_chip(self, name: str) -> Callable[[], None]:
+        """Solder another chip on; gives back what puts the board's own one back."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -38,7 +85,7 @@ class Fault(msgspec.Struct, frozen=True):
     form: str
     default: str
     what: str
-    apply: Callable[[Board, str], Callable[[], None]]
+    apply: Callable[[Bench, str], Callable[[], None]]
 
 
 def number(text: str, what: str) -> int:
@@ -66,14 +113,15 @@ def _one_of(text: str, choices: tuple[str, ...]) -> str:
     return text
 
 
-def _l4(board: Board) -> tuple[Stm32L4, L4Flash]:
+def _flash(board: Bench) -> Flash:
     chip = board.soc.chip
-    if not isinstance(chip, Stm32L4):
-        raise FaultError(f"this fault is only known for the STM32L4, and the board carries an {chip.name}")
-    return chip, chip.controller
+    flash: Flash | None = getattr(chip, "controller", None)
+    if flash is None:
+        raise FaultError(f"the flash controller of the {chip.name} is not modelled, so it cannot have this fault")
+    return flash
 
 
-def _reset_held(board: Board, argument: str) -> Callable[[], None]:
+def _reset_held(board: Bench, argument: str) -> Callable[[], None]:
     board.ignored_in_reset(_one_of(argument, ("fault", "ignored")) == "ignored")
     board.wires.grounded = True
     board.wires.update()
@@ -86,7 +134,7 @@ def _reset_held(board: Board, argument: str) -> Callable[[], None]:
     return undo
 
 
-def _reset_late(board: Board, argument: str) -> Callable[[], None]:
+def _reset_late(board: Bench, argument: str) -> Callable[[], None]:
     board.wires.supervisor_seconds = number(argument, "the supervisor's delay in ms") / 1000
 
     def undo() -> None:
@@ -96,7 +144,7 @@ def _reset_late(board: Board, argument: str) -> Callable[[], None]:
     return undo
 
 
-def _probe_stuck(board: Board, _argument: str) -> Callable[[], None]:
+def _probe_stuck(board: Bench, _argument: str) -> Callable[[], None]:
     board.wires.probe_stuck = True
     board.wires.update()
 
@@ -107,7 +155,7 @@ def _probe_stuck(board: Board, _argument: str) -> Callable[[], None]:
     return undo
 
 
-def _no_power(board: Board, argument: str) -> Callable[[], None]:
+def _no_power(board: Bench, argument: str) -> Callable[[], None]:
     board.link.clamped = _one_of(argument, ("floating", "clamped")) == "clamped"
     board.cut_power(True)
 
@@ -118,7 +166,7 @@ def _no_power(board: Board, argument: str) -> Callable[[], None]:
     return undo
 
 
-def _swd_open(board: Board, _argument: str) -> Callable[[], None]:
+def _swd_open(board: Bench, _argument: str) -> Callable[[], None]:
     board.link.broken = True
 
     def undo() -> None:
@@ -130,7 +178,7 @@ def _swd_open(board: Board, _argument: str) -> Callable[[], None]:
 LINE = 0x08  # the data line, or the bit of a cell, that is stuck low
 
 
-def _ram_bad(board: Board, argument: str) -> Callable[[], None]:
+def _ram_bad(board: Bench, argument: str) -> Callable[[], None]:
     memory = next(memory for memory in board.soc.bus.memories if memory.base == 0x20000000)
     before: list[Callable[[], None]] = []
     after: list[Callable[[], None]] = []
@@ -200,36 +248,20 @@ def _stick_cell(memory: Memory, address: int) -> list[Callable[[], None]]:
     return [clear]
 
 
-def _write_protect(board: Board, argument: str) -> Callable[[], None]:
-    _, flash = _l4(board)
-    page = number(argument, "the page")
-    total = flash.array.size // PAGE
-    if not 0 <= page < total:
-        raise FaultError(f"the pages of this chip are 0 to {total - 1}")
-    half = total // 2 if flash.dual_bank else total
-    slot, in_bank = (3, page) if page < half else (7, page - half)
-    old = flash.options[slot]
-    flash.set_option(slot, 0xFF00FF00 | in_bank << 16 | in_bank)
-
-    def undo() -> None:
-        flash.set_option(slot, old)
-
-    return undo
+def _write_protect(board: Bench, argument: str) -> Callable[[], None]:
+    flash = _flash(board)
+    sector = number(argument, "the page or sector")
+    if not 0 <= sector < flash.sectors:
+        raise FaultError(f"the pages or sectors of this chip are 0 to {flash.sectors - 1}")
+    return flash.protect_sector(sector)
 
 
-def _rdp1(board: Board, _argument: str) -> Callable[[], None]:
-    _, flash = _l4(board)
-    old = flash.options[0]
-    flash.set_option(0, old & ~0xFF | 0xBB)
-
-    def undo() -> None:
-        flash.set_option(0, old)
-
-    return undo
+def _rdp1(board: Bench, _argument: str) -> Callable[[], None]:
+    return _flash(board).protect_reads()
 
 
-def _flash_busy(board: Board, _argument: str) -> Callable[[], None]:
-    _, flash = _l4(board)
+def _flash_busy(board: Bench, _argument: str) -> Callable[[], None]:
+    flash = _flash(board)
     flash.stuck = True
     flash.refresh()
 
@@ -240,24 +272,24 @@ def _flash_busy(board: Board, _argument: str) -> Callable[[], None]:
     return undo
 
 
-def _bad_cell(board: Board, argument: str) -> Callable[[], None]:
-    _, flash = _l4(board)
+def _bad_cell(board: Bench, argument: str) -> Callable[[], None]:
+    flash = _flash(board)
     offset = number(argument, "the cell's address") - flash.array.base
     if not 0 <= offset < flash.array.size:
         raise FaultError(f"the flash of this chip is 0x{flash.array.base:08x} on for 0x{flash.array.size:x} bytes")
-    word = offset & ~7
-    flash.bad_cells[word] = 1 << 8 * (offset & 7)
+    first = offset - offset % flash.unit
+    flash.bad_cells[first] = 1 << 8 * (offset - first)
     flash.refresh()
 
     def undo() -> None:
-        flash.bad_cells.pop(word, None)
+        flash.bad_cells.pop(first, None)
         flash.refresh()
 
     return undo
 
 
-def _trap(name: str, *, refuse: bool) -> Callable[[Board, str], Callable[[], None]]:
-    def apply(board: Board, argument: str) -> Callable[[], None]:
+def _trap(name: str, *, refuse: bool) -> Callable[[Bench, str], Callable[[], None]]:
+    def apply(board: Bench, argument: str) -> Callable[[], None]:
         parts = argument.split(":")
         if len(parts) > (2 if refuse else 3):
             raise FaultError(f"{name} takes {FAULTS[name].form}")
@@ -276,7 +308,7 @@ def _trap(name: str, *, refuse: bool) -> Callable[[Board, str], Callable[[], Non
     return apply
 
 
-def _noise(board: Board, argument: str) -> Callable[[], None]:
+def _noise(board: Bench, argument: str) -> Callable[[], None]:
     rate, _, seed = argument.partition(":")
     board.link.noise = Noise(fraction(rate, "the noise"), number(seed, "the seed") if seed else board.seed)
     board.link.noise.clock(board.link.hertz)
@@ -287,7 +319,7 @@ def _noise(board: Board, argument: str) -> Callable[[], None]:
     return undo
 
 
-def _other_chip(board: Board, argument: str) -> Callable[[], None]:
+def _other_chip(board: Bench, argument: str) -> Callable[[], None]:
     return board.swap_chip(argument)
 
 
@@ -298,10 +330,10 @@ FAULTS = {
     "no-power": Fault("[floating|clamped]", "floating", "the supply rail is down; SWDIO floats up or is clamped low", _no_power),
     "swd-open": Fault("", "", "SWDIO or SWCLK is interrupted between probe and chip", _swd_open),
     "ram-bad": Fault("[lost|stuck|ADDR]", "lost", "SRAM1 loses writes, has data line 3 stuck low, or one bad cell", _ram_bad),
-    "write-protect": Fault("[PAGE]", "0", "an option byte protects a flash page against erase and program", _write_protect),
+    "write-protect": Fault("[SECTOR]", "0", "an option byte protects a flash page or sector against erase and program", _write_protect),
     "rdp1": Fault("", "", "the option bytes hold read protection level 1", _rdp1),
     "flash-busy": Fault("", "", "the next flash operation begins and never ends: BSY stays set", _flash_busy),
-    "bad-cell": Fault("[ADDR]", "0x08000100", "one bit of a double word always comes out inverted, without a flag", _bad_cell),
+    "bad-cell": Fault("[ADDR]", "0x08000100", "one bit of a programming unit always comes out inverted, without a flag", _bad_cell),
     "corrupt-write": Fault(
         "ADDR[:FROM[:COUNT]]", "0x20001000", "two bits flip on the way in writes to an address; parity stays right",
         _trap("corrupt-write", refuse=False),
@@ -310,7 +342,7 @@ FAULTS = {
         "ADDR[:N]", "0x20001000", "the N-th write to an address is refused by the bus", _trap("fault-write", refuse=True)
     ),
     "noise": Fault("[p[:seed]]", "0.001", "each transfer is disturbed with probability p at 1 MHz", _noise),
-    "other-chip": Fault("[stm32l433|stm32f411]", "stm32l433", "another chip than the board's name says is soldered on", _other_chip),
+    "other-chip": Fault("[CHIP]", "stm32l433", "another chip than the board's name says is soldered on", _other_chip),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from msdflash.sim.boards import BOARDS, BoardKind
 from msdflash.sim.usb.cmsisdap import PROFILES
 
 
@@ -16,28 +17,6 @@ class SpecError(ValueError):
     """The text asks for something that the bench does not have; the message says what it has."""
 
 
-@dataclass(frozen=True)
-class BoardKind:
-    """A kind of board.
-
-    Attributes:
-        mbed_id: the four characters by which pyOCD's board table knows it (pyocd/board/board_ids.py).
-        vendor: its maker.
-        title: its name as the maker writes it.
-        part: the chip as pyOCD's tables spell it; told by a CMSIS-DAP probe only where pyOCD knows it without a pack.
-        st_chip: whether the chip is ST's: a recent ST-LINK refuses others.
-    """
-
-    mbed_id: str
-    vendor: str
-    title: str
-    part: str = ""
-    st_chip: bool = False
-
-
-BOARDS = {
-    "nucleo-l476rg": BoardKind("0765", "STMicroelectronics", "NUCLEO-L476RG", st_chip=True),
-}
 ST_LINK = "stlink-v3"
 PROBES = (*PROFILES, ST_LINK)
 DEFAULT_PROBE = "cmsis-dap"

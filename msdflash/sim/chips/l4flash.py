@@ -18,6 +18,8 @@ from msdflash.sim.bus import Memory
 from msdflash.sim.chips import l4registers as reg
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msdflash.sim.soc import Soc
 
 
@@ -27,11 +29,14 @@ class L4Flash:
     Attributes:
         array: the main flash.
         registers: the register page.
+        unit: bytes that are programmed at once.
         options: option registers as programmed, in the order of :data:`OPTIONS`.
         stuck: BSY never clears once an operation has begun (a fault).
         bad_cells: offset of a double word: bits of it that come out inverted (a fault).
         intruded: a debugger was connected since power-on; at level 1 the array stays shut until the next (3.5.1).
     """
+
+    unit = 8
 
     def __init__(self, array: Memory, aliases: tuple[int, ...], dual_bank: bool) -> None:
         self.array = array
@@ -105,6 +110,30 @@ class L4Flash:
         self._values[reg.OPTIONS[slot]] = value
         self._shut(self.level_one and self.intruded)
         self.refresh()
+
+    @property
+    def sectors(self) -> int:
+        """How many pages there are."""
+        return len(self._guard)
+
+    def protect_sector(self, number: int) -> Callable[[], None]:
+        """Write-protect a page by WRP1AR or WRP2AR (3.5.3); gives back what undoes that."""
+        half = self.sectors // 2 if self.dual_bank else self.sectors
+        slot, in_bank = (3, number) if number < half else (7, number - half)
+        return self._for_now(slot, 0xFF00FF00 | in_bank << 16 | in_bank)
+
+    def protect_reads(self) -> Callable[[], None]:
+        """Read protection level 1 (3.5.1); gives back what undoes that."""
+        return self._for_now(0, self.options[0] & ~0xFF | 0xBB)
+
+    def _for_now(self, slot: int, value: int) -> Callable[[], None]:
+        old = self.options[slot]
+        self.set_option(slot, value)
+
+        def undo() -> None:
+            self.set_option(slot, old)
+
+        return undo
 
     def unhang(self) -> None:
         """An operation that never ended ends now."""

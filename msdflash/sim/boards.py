@@ -1,0 +1,32 @@
+"""The kinds of board on the bench: one row each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BoardKind:
+    """A kind of board.
+
+    Attributes:
+        mbed_id: the four characters by which pyOCD's board table knows it (pyocd/board/board_ids.py).
+        vendor: its maker.
+        title: its name as the maker writes it.
+        chip: what is soldered on: a key of :data:`msdflash.sim.chips.table.CHIPS`.
+        part: the chip as pyOCD's tables spell it; told by a CMSIS-DAP probe only where pyOCD knows it without a pack.
+        st_chip: whether the chip is ST's: a recent ST-LINK refuses others.
+    """
+
+    mbed_id: str
+    vendor: str
+    title: str
+    chip: str
+    part: str = ""
+    st_chip: bool = False
+
+
+ST = "STMicroelectronics"
+BOARDS = {
+    "nucleo-l476rg": BoardKind("0765", ST, "NUCLEO-L476RG", "stm32l476rg", st_chip=True),
+}

@@ -1,0 +1,20 @@
+"""The chips that the bench can solder on, by name."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msdflash.sim.chips.stm32f4 import Stm32F411
+from msdflash.sim.chips.stm32l4 import PARTS, Stm32L4
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from msdflash.sim.soc import Chip
+
+CHIPS: dict[str, Callable[[int], Chip]] = {
+    **{name: partial(Stm32L4, part) for name, part in PARTS.items()},
+    Stm32F411.name: Stm32F411,
+}
+"""Takes a serial number, which goes into the chip's unique id."""
