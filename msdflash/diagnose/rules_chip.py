@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msdflash.diagnose.evidence import Evidence, is_register
+from msdflash.diagnose.evidence import ANSWERED_ACKS, Evidence, is_register
 from msdflash.diagnose.finding import Finding
 from msdflash.diagnose.rules_reset import blocked
 from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, dp_words, engine_said, found, hex32
@@ -76,9 +76,11 @@ def no_ap(e: Evidence) -> Finding | None:
     if e.kind != "no-ap":
         return None
     idr = e.register("ap.idr")
+    # An access that was lost on the way to the chip says nothing of what is behind the port.
+    lost = bool(e.acks) and e.acks[-1] not in ANSWERED_ACKS
     return found(
         "no-ap",
-        CERTAIN,
+        POSSIBLE if lost else CERTAIN,
         f"access port 0 identifies itself as {hex32(idr)}" if idr is not None else "access port 0 did not answer",
         dp_words(e),
         engine_said(e),

@@ -316,3 +316,16 @@ def test_nothing_fits() -> None:
     assert first is not None
     assert (first.cause, first.confidence) == ("unexplained", "possible")
     assert "KeyError" in " ".join(first.reasons)
+
+
+def test_an_access_that_was_lost_on_the_link_says_nothing_of_what_is_behind_the_port() -> None:
+    noisy = {
+        "swd.dpidr": DP,
+        "ap.idr": 0x2477_0011,
+        "swd.ack": "stlink-22",
+        "swd.errors": {"reads": 640, "errors": 7, "kinds": {"parity": 7}},
+    }
+    told = standing(job("stlink", "no-ap", noisy))
+    assert (told["link-noise"], told["no-ap"]) == ("likely", "possible")
+    refused = standing(job("stlink", "no-ap", {"swd.dpidr": DP, "ap.idr": 0}))
+    assert refused["no-ap"] == "certain"

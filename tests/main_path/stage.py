@@ -165,9 +165,9 @@ class Drive:
     def _find(self, name: str, before: int) -> dict[str, Any] | None:
         cleared = [event.drop.id for event in self.events if event.what == "cleared" and event.drop is not None][before:]
         for event in self.events:
-            if event.what == "answered" and event.drop is not None and event.answer is not None:
-                if event.drop.id in cleared and event.drop.name == name:
-                    return event.answer.report_json
+            drop, answer = event.drop, event.answer
+            if event.what == "answered" and drop is not None and answer is not None and drop.id in cleared and drop.name == name:
+                return answer.report_json
         return None
 
     def recover(self) -> None:

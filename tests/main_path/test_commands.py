@@ -25,7 +25,7 @@ LOOK = """
 import json, sys
 from pyocd.core.helpers import ConnectHelper
 write = len(sys.argv) > 2
-options = {"connect_mode": "attach", "resume_on_disconnect": False, "target_override": "stm32l476rgtx"}
+options = {"connect_mode": "attach", "resume_on_disconnect": False, "target_override": "cortex_m"}
 with ConnectHelper.session_with_chosen_probe(unique_id=sys.argv[1], blocking=False, options=options) as session:
     core = session.target.selected_core
     if write:
@@ -64,9 +64,8 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any]]
 
 def look(board: client.RunningBoard, *write: str) -> Any:
     """What an independent, unmodified pyOCD sees that attaches without halting or resetting."""
-    done = subprocess.run(
-        [sys.executable, "-c", LOOK, board.serial, *write], env=os.environ, capture_output=True, text=True, timeout=40, cwd=board.bus
-    )
+    child = [sys.executable, "-c", LOOK, board.serial, *write]
+    done = subprocess.run(child, env=os.environ, capture_output=True, text=True, timeout=40, cwd=board.bus, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -105,8 +104,8 @@ def test_flash_looks_and_lists(board: client.RunningBoard, command: Callable[...
     held = report_of(*command("diagnose", "--probe", board.serial))
     assert held.outcome == "not-healthy"
     assert held.cause == "held-in-reset"
-    assert held.confidence in ("certain", "likely")
-    assert not (held.changed.halted or held.changed.reset)
+    assert held.confidence in ("certain", "likely", "possible"), "without touching the core it may not be told from a reset loop"
+    assert (held.changed.halted, held.changed.reset) == (False, False)
     assert not any(item.effect in ("write", "halt", "reset") for item in held.evidence), "passive means passive"
     assert board.flash() == flash
 

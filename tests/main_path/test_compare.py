@@ -45,10 +45,7 @@ def is_caught(drive: Any, word: int, version: int) -> None:
 
 def play(stage: Start, probes: Sequence[str], words: Sequence[int]) -> None:
     room = stage(**{f"b{number}": f"nucleo-l476rg,probe={probe}" for number, probe in enumerate(probes)})
-    lots = {}
-    for kind in set(probes):  # all words on each kind of probe
-        names = [f"b{number}" for number, probe in enumerate(probes) if probe == kind]
-        lots |= {name: words[number :: len(names)] for number, name in enumerate(names)}
+    lots = {f"b{number}": words[number :: len(probes)] for number in range(len(probes))}
 
     def drops(name: str, drive: Any) -> None:
         for version, word in enumerate(lots[name]):
