@@ -27,6 +27,11 @@ class BoardKind:
 
 
 ST = "STMicroelectronics"
+NORDIC = "Nordic Semiconductor"
 BOARDS = {
     "nucleo-l476rg": BoardKind("0765", ST, "NUCLEO-L476RG", "stm32l476rg", st_chip=True),
+    "stm32f103rc": BoardKind("0000", ST, "STM32F103RC board", "stm32f103rc", "stm32f103rc", st_chip=True),
+    "nrf52840-dk": BoardKind("1102", NORDIC, "nRF52840-DK", "nrf52840", "nrf52840"),
+    "nrf52840-dk-v3": BoardKind("1102", NORDIC, "nRF52840-DK", "nrf52840-f0", "nrf52840"),
+    "nrf51-dk": BoardKind("1100", NORDIC, "nRF51-DK", "nrf51822", "nrf51"),
 }

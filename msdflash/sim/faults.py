@@ -179,7 +179,8 @@ LINE = 0x08  # the data line, or the bit of a cell, that is stuck low
 
 
 def _ram_bad(board: Bench, argument: str) -> Callable[[], None]:
-    memory = next(memory for memory in board.soc.bus.memories if memory.base == 0x20000000)
+    base = getattr(board.soc.chip, "ram_base", 0x20000000)
+    memory = next(memory for memory in board.soc.bus.memories if memory.base == base)
     before: list[Callable[[], None]] = []
     after: list[Callable[[], None]] = []
     if argument == "lost":
@@ -256,8 +257,17 @@ def _write_protect(board: Bench, argument: str) -> Callable[[], None]:
     return flash.protect_sector(sector)
 
 
-def _rdp1(board: Bench, _argument: str) -> Callable[[], None]:
-    return _flash(board).protect_reads()
+def _lock(name: str) -> Callable[[Bench, str], Callable[[], None]]:
+    """The chip's own read-out protection, under the name that it has there."""
+
+    def apply(board: Bench, _argument: str) -> Callable[[], None]:
+        flash = _flash(board)
+        kind = getattr(flash, "lock", "rdp1")
+        if kind != name:
+            raise FaultError(f"the lock of the {board.soc.chip.name} is the fault {kind!r}")
+        return flash.protect_reads()
+
+    return apply
 
 
 def _flash_busy(board: Bench, _argument: str) -> Callable[[], None]:
@@ -274,7 +284,7 @@ def _flash_busy(board: Bench, _argument: str) -> Callable[[], None]:
 
 def _bad_cell(board: Bench, argument: str) -> Callable[[], None]:
     flash = _flash(board)
-    offset = number(argument, "the cell's address") - flash.array.base
+    offset = number(argument, "the cell's address") - flash.array.base if argument else 0x100
     if not 0 <= offset < flash.array.size:
         raise FaultError(f"the flash of this chip is 0x{flash.array.base:08x} on for 0x{flash.array.size:x} bytes")
     first = offset - offset % flash.unit
@@ -331,9 +341,12 @@ FAULTS = {
     "swd-open": Fault("", "", "SWDIO or SWCLK is interrupted between probe and chip", _swd_open),
     "ram-bad": Fault("[lost|stuck|ADDR]", "lost", "SRAM1 loses writes, has data line 3 stuck low, or one bad cell", _ram_bad),
     "write-protect": Fault("[SECTOR]", "0", "an option byte protects a flash page or sector against erase and program", _write_protect),
-    "rdp1": Fault("", "", "the option bytes hold read protection level 1", _rdp1),
+    "rdp1": Fault("", "", "the option bytes hold read protection level 1", _lock("rdp1")),
+    "approtect": Fault("", "", "an nRF: UICR shuts the access port (nRF52) or hides code memory (nRF51)", _lock("approtect")),
+    "security": Fault("", "", "a Kinetis: the flash configuration field secures the chip", _lock("security")),
+    "crp": Fault("", "", "an LPC: the word at 0x2FC forbids debugging", _lock("crp")),
     "flash-busy": Fault("", "", "the next flash operation begins and never ends: BSY stays set", _flash_busy),
-    "bad-cell": Fault("[ADDR]", "0x08000100", "one bit of a programming unit always comes out inverted, without a flag", _bad_cell),
+    "bad-cell": Fault("[ADDR]", "", "one bit of a programming unit always comes out inverted, without a flag", _bad_cell),
     "corrupt-write": Fault(
         "ADDR[:FROM[:COUNT]]", "0x20001000", "two bits flip on the way in writes to an address; parity stays right",
         _trap("corrupt-write", refuse=False),
