@@ -19,6 +19,7 @@ from msdflash.report.record import Report
 from msdflash.sim import client
 from msdflash.sim.spec import parse
 
+pytestmark = pytest.mark.timeout(150)  # its own waits end first, also on a busy machine
 scene = sys.modules["main_path_stage"]
 
 LOOK = """

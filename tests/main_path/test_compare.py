@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(150)  # its own waits end first, also on a busy machine
 scene = sys.modules["main_path_stage"]
 faults = sys.modules["main_path_faults"]
 Start = Callable[..., Any]

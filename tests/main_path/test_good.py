@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(150)  # its own waits end first, also on a busy machine
 scene = sys.modules["main_path_stage"]
 Start = Callable[..., Any]
 

@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.timeout(150)  # its own waits end first, also on a busy machine
 scene = sys.modules["main_path_stage"]
 Start = Callable[..., Any]
 
