@@ -72,7 +72,7 @@ class _Board:
         self.cancel = threading.Event()
         self.keeper: Keeper | None = None
         self.logs: dict[str, JobLog] = {}
-        self.outcomes: dict[str, Outcome] = {}
+        self.kept: dict[str, Path | None] = {}
 
     def release(self) -> None:
         for hold in self.holds:
@@ -235,8 +235,10 @@ class Daemon:
         )
 
         def answer(outcome: Outcome, drop: Drop, context: Context) -> Answer:
-            board.outcomes[drop.id] = outcome
-            return reporter.answer(outcome, drop, context)
+            made = reporter.answer(outcome, drop, context)
+            if not made.ok:
+                self._keep_log(board, drop, outcome)  # before the answer is written down: it names the log
+            return made
 
         lane = Lane(
             LaneConfig(connection=connection, base=options.base),
@@ -280,15 +282,15 @@ class Daemon:
         drop, answer = event.drop, event.answer
         if drop is None or answer is None:
             return
-        outcome = board.outcomes.pop(drop.id, None)
-        job_log = board.logs.pop(drop.id, None)
-        line = told(answer)
-        if not answer.ok and outcome is not None:
-            kept = (job_log or JobLog()).save(self._paths.logs, drop.name, outcome)
-            line += f" (log {kept})" if kept else ""
-            if outcome.broken is not None:
-                log.error("%s: %s", board.identity.folder, outcome.broken)
+        board.logs.pop(drop.id, None)
+        kept = board.kept.pop(drop.id, None)
+        line = told(answer) + (f" (log {kept})" if kept else "")
         log.info("%s: %s: %s", board.identity.folder, drop.name, line)
+
+    def _keep_log(self, board: _Board, drop: Drop, outcome: Outcome) -> None:
+        board.kept[drop.id] = board.logs.get(drop.id, JobLog()).save(self._paths.logs, drop.name, outcome)
+        if outcome.broken is not None:
+            log.error("%s: %s", board.identity.folder, outcome.broken)
 
 
 def state_name(serial: str) -> str:
