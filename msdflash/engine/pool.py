@@ -74,7 +74,7 @@ class Pool:
         return chosen or self._start()
 
     def refill(self) -> None:
-        """Start what is missing to the warm number. Called when a job has its order: the import runs beside the job."""
+        """Start what is missing to the warm number. Called when a job's work is done: the import would slow the job down."""
         while True:
             with self._lock:
                 if self._closed or len(self._idle) + self._starting >= self._warm:

@@ -66,6 +66,8 @@ class _Halt(Exception):  # noqa: N818 - private way out of the loop
 
 
 _POINT_OF_NO_RETURN = list(Step).index(Step.ERASE)
+_AFTER_PROOF = {Step.RESET, Step.CLOSE}
+"""From here on nobody waits for the proof any more: the next worker's import, most of a second of a core, may begin."""
 _SLICE = 0.05
 """Seconds between looks at the cancel event and at the worker itself while a job runs."""
 _MOST_MESSAGES = 200_000
@@ -193,6 +195,7 @@ class _Job:
             self._halted_in = self._account.step
         finally:
             last = self._finish(worker, last)
+            pool.refill()
         return last
 
     @property
@@ -222,9 +225,10 @@ class _Job:
         except (WorkerError, UnicodeEncodeError) as error:
             raise _Halt("crash", f"the order could not be given: {error}") from error
         self._allow(self._limits.first)
-        pool.refill()
         while True:
             message = self._next(worker)
+            if isinstance(message, Begin) and message.step in _AFTER_PROOF:
+                pool.refill()
             if isinstance(message, Finished | Listed):
                 return message
 
