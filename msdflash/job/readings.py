@@ -93,7 +93,7 @@ READINGS: dict[str, ReadingKind] = {
     "chip.dev_id": _kind("reg", "device id out of the identity register"),
     "chip.flash_kib": _kind("KiB", "flash size register"),
     "target.expected": _kind("dict", "what the chosen target stands for: {target, dev_ids}"),
-    "option.rdp": _kind("reg", "read-out protection byte, read twice 20 ms apart"),
+    "option.rdp": _kind("reg", "read-out protection byte; one that looks locked is read again 20 ms later"),
     "option.wrp": _kind("list", "write-protected ranges [first, last] out of the option registers"),
     "flash.read_fault": _kind("reg", "address in flash that faulted on reading"),
     "flash.sr": _kind("reg", "flash status register before the next call could clear it"),

@@ -80,7 +80,7 @@ def _size(channel: Channel, raw: RawTarget, family: Family, device: Device) -> i
 
 
 def check_lock(channel: Channel, raw: RawTarget, family: Family) -> None:
-    """Read-out protection, read twice 20 ms apart.
+    """Read-out protection; what looks locked is read once more 20 ms later.
 
     Raises:
         StepFailed: ``locked`` when both readings say so; nobody is told to erase on one.
@@ -99,6 +99,8 @@ def check_lock(channel: Channel, raw: RawTarget, family: Family) -> None:
             return
         readings.append(rule.register.of(word))
         levels.add(rule.level(word))
+        if "0" in levels:
+            break
     channel.measure("option.rdp", readings)
     if "0" in levels:
         return
