@@ -176,8 +176,7 @@ class Lane:
                     delay = self.config.retry
                     if self._stopping.is_set():
                         break  # the journal knows; the next start goes on
-                if delay > 0 and not self._stopping.is_set():
-                    self.wake.wait(delay)
+                if delay > 0 and not self._stopping.is_set() and self.wake.wait(delay):
                     # A storm of events must not turn into a storm of scans.
                     self._stopping.wait(min(delay, self.config.fast / 2))
                 self.wake.clear()
