@@ -14,9 +14,15 @@ from msdflash.image.segments import Image
 from msdflash.worker import memory
 from msdflash.worker.channel import StepFailed
 
+SAMPLE = 64
+"""Bytes read of a sector first, where its neighbours have changed: a difference in them settles that it must be written."""
+
 
 class Sector(msgspec.Struct, frozen=True):
-    """One erase unit: what stood there, and what must stand there."""
+    """One erase unit: what stood there, and what must stand there.
+
+    ``old`` is the whole sector, or only its first bytes where these were enough to see that it must change and is not blank.
+    """
 
     address: int
     old: bytes
@@ -30,11 +36,11 @@ class Sector(msgspec.Struct, frozen=True):
     @property
     def end(self) -> int:
         """First address after it."""
-        return self.address + len(self.old)
+        return self.address + len(self.new)
 
     def is_blank(self, erased: int) -> bool:
         """It stands erased already."""
-        return self.old == bytes([erased]) * len(self.old)
+        return self.old == bytes([erased]) * len(self.new)
 
 
 class RegionPlan(msgspec.Struct, frozen=True):
@@ -99,7 +105,10 @@ def make(
     transform: Callable[[int, bytes], bytes],
     progress: Callable[[int], None],
 ) -> list[RegionPlan]:
-    """Read every affected sector once and overlay the image.
+    """Read every affected sector and overlay the image.
+
+    A sector that the image covers and whose first bytes differ is read no further: it is written and proved whatever else stands there.
+    Nothing counts as unchanged or blank, and nothing is kept, that was not read in full.
 
     Args:
         regions: flash regions, each with the value of its erased bytes.
@@ -108,15 +117,64 @@ def make(
     plans = []
     for region, erased in regions:
         sectors: list[Sector] = []
-        for length, part in runs(affected(region, image)):
-            base = part[0][0]
-            content = memory.read(target, base, length, progress)
-            for address, size in part:
-                old = content[address - base : address - base + size]
-                sectors.append(Sector(address, old, transform(address, overlay(address, old, image))))
+        for _, part in runs(affected(region, image)):
+            for group in _groups(part):
+                sectors += _look(target, group, image, transform, erased, progress)
         if sectors:
             plans.append(RegionPlan(region, tuple(sectors), erased))
     return plans
+
+
+def _groups(part: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Neighbouring sectors in groups of about one read."""
+    group: list[tuple[int, int]] = []
+    for bounds in part:
+        if group and bounds[0] + bounds[1] - group[0][0] > memory.BLOCK:
+            yield group
+            group = []
+        group.append(bounds)
+    if group:
+        yield group
+
+
+def _look(
+    target: Any,
+    group: list[tuple[int, int]],
+    image: Image,
+    transform: Callable[[int, bytes], bytes],
+    erased: int,
+    progress: Callable[[int], None],
+) -> Iterator[Sector]:
+    """Read a group: in one go if its first, middle and last sectors look unchanged, else sector by sector, as far as each needs to be.
+
+    Three, because the first of an image holds the vectors, which often stay the same, and the last may be covered in part only.
+    """
+    scouts = {index: _sampled(target, *group[index], image, transform, erased) for index in {0, len(group) // 2, len(group) - 1}}
+    if not any(scouts.values()):
+        base = group[0][0]
+        content = memory.read(target, base, sum(size for _, size in group), progress)
+        for address, size in group:
+            old = content[address - base : address - base + size]
+            yield Sector(address, old, transform(address, overlay(address, old, image)))
+        return
+    for index, (address, size) in enumerate(group):
+        sector = scouts[index] if index in scouts else _sampled(target, address, size, image, transform, erased)
+        if sector is None:
+            old = memory.read(target, address, size)
+            sector = Sector(address, old, transform(address, overlay(address, old, image)))
+        progress(size)
+        yield sector
+
+
+def _sampled(target: Any, address: int, size: int, image: Image, transform: Callable[[int, bytes], bytes], erased: int) -> Sector | None:
+    """The sector, if its first bytes alone show that it must be erased and written; None: read all of it."""
+    if size <= SAMPLE or not any(segment.address <= address and address + size <= segment.end for segment in image.segments):
+        return None
+    old = memory.read(target, address, SAMPLE)
+    new = transform(address, overlay(address, bytes(size), image))
+    if old == new[:SAMPLE] or old == bytes([erased]) * SAMPLE:
+        return None
+    return Sector(address, old, new)
 
 
 def chunks(sectors: tuple[Sector, ...], page: int, most: int, erased: int) -> Iterator[tuple[int, bytes]]:
