@@ -251,6 +251,7 @@ class Soc:
         self.core.run(GLANCE)
         self.chip.debugger_access(address)
         self.bus.write(address, size, value)
+        self.core.settle_reset()  # the access may have asked for one (RM0351 3.4.2: OBL_LAUNCH), also of a core that does not run
 
     def read_block(self, address: int, length: int) -> bytes | None:
         """Many words at once where one memory holds them and nothing special is going on."""

@@ -113,6 +113,16 @@ def test_auto_increment_wraps_at_4_kib(debugger: Debugger) -> None:
     assert (debugger.read(RAM + 0xFFC), debugger.read(RAM), debugger.read(RAM + 0x1000)) == (1, 2, 0)
 
 
+def test_the_address_stays_without_auto_increment(debugger: Debugger) -> None:
+    """C2.2.2: CSW.AddrInc 0 leaves TAR alone."""
+    debugger.ap_write(CSW, 0x23000042)
+    debugger.ap_write(TAR, RAM)
+    debugger.ap_write(DRW, 1)
+    debugger.ap_write(DRW, 2)
+    assert debugger.ap_read(TAR) == RAM
+    assert debugger.ap_read(DRW) == 2
+
+
 def test_byte_and_halfword_lanes(debugger: Debugger) -> None:
     debugger.ap_write(CSW, 0x23000050)
     debugger.ap_write(TAR, RAM + 1)

@@ -79,6 +79,18 @@ def test_a_held_board_does_not_run(board: Board, load: Callable[[bytes], None], 
     assert debugger.read(COUNT) > 0
 
 
+def test_flash_outlasts_the_supply(board: Board, load: Callable[[bytes], None], firmware: Callable[[str], bytes]) -> None:
+    load(firmware("blinky"))
+    board.advance(0.01)
+    board.set_power(False)
+    board.set_power(True)
+    image = firmware("blinky")
+    assert board.flash_bytes()[: len(image)] == image
+    debugger = Debugger(board.port)
+    debugger.connect()
+    assert debugger.read(COUNT) < 200_000, "RAM did not last"
+
+
 def test_state_survives_in_a_drawer(board: Board, load: Callable[[bytes], None], firmware: Callable[[str], bytes]) -> None:
     load(firmware("blinky"))
     board.soc.chip.controller.set_option(3, 0xFF05FF05)  # type: ignore[attr-defined]

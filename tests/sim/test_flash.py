@@ -127,6 +127,7 @@ def test_option_bytes_take_effect_at_launch(open_flash: Debugger, board: Board) 
     open_flash.write(CR, 1 << 17)
     open_flash.unlock()
     assert open_flash.erase(2) == 0
+    open_flash.read(0xE000EDF0)
     open_flash.write(CR, 1 << 27)
     assert open_flash.read(0xE000EDF0) & 1 << 25, "launching resets the chip"
     open_flash.unlock()
