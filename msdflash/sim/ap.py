@@ -56,10 +56,11 @@ class AhbAp:
             promises of any.
     """
 
-    def __init__(self, bus: DebugBus, idr: int, wrap: int = 4096) -> None:
+    def __init__(self, bus: DebugBus, idr: int, wrap: int = 4096, rom: int = ROM_BASE) -> None:
         self.bus = bus
         self.idr = idr
         self.wrap = wrap
+        self._rom = rom
         self.others: dict[int, AccessPort] = {}
         self.enabled: Callable[[], bool] | None = None
         self.power_on()
@@ -98,7 +99,7 @@ class AhbAp:
             return value, failed
         if 0x10 <= register <= 0x1C:
             return self._access((self.tar & ~0xF) | (register & 0xC), 4)
-        return {0xF8: ROM_BASE, 0xFC: self.idr}.get(register, 0), False
+        return {0xF8: self._rom, 0xFC: self.idr}.get(register, 0), False
 
     def write(self, number: int, register: int, data: int) -> bool:
         """Write a register; True if the bus refused."""

@@ -67,6 +67,7 @@ class Core:
     ) -> None:
         self.cpu = cpu
         self.kind = kind
+        self.pc_samples = True
         self.nvic = exc.Nvic(cpu, read_word, store)
         self._read_word = read_word
         self.on_reset_request: Callable[[bool], None] | None = None
@@ -79,6 +80,10 @@ class Core:
         self._thumb = True
         self._tries = 0
         self.power_on()
+
+    def set_vectors(self, address: int) -> None:
+        """Where the vector table is after reset."""
+        self.nvic.vectors = self.nvic.vtor = address
 
     def power_on(self) -> None:
         """Power-on reset: also clears what a system reset leaves alone."""
@@ -119,7 +124,7 @@ class Core:
         self.state = State.RUNNING
         self.reset_st = True
         try:
-            stack, entry = self._read_word(0), self._read_word(4)
+            stack, entry = self._read_word(self.nvic.vtor), self._read_word(self.nvic.vtor + 4)
         except BusError:
             stack, entry = 0, 0
             self.hfsr |= v7.HFSR_VECTTBL
@@ -391,8 +396,8 @@ class Core:
         return self.cpu.read(regs.PC) & ~1
 
     def sample_pc(self) -> int:
-        """DWT_PCSR (C1.8.4): all ones while halted, zero without DEMCR.TRCENA."""
-        if not self.demcr & v7.TRCENA:
+        """DWT_PCSR (C1.8.4): all ones while halted, zero without DEMCR.TRCENA or where it is not implemented."""
+        if not self.pc_samples or not self.demcr & v7.TRCENA:
             return 0
         if self.state in (State.HALTED, State.RESET):
             return 0xFFFFFFFF

@@ -27,6 +27,7 @@ class CoreKind(msgspec.Struct, frozen=True):
         ap_idr: IDR of its memory access port.
         parts: part numbers of system control space, watchpoint and breakpoint unit, as their PIDR have them.
         rom_entries: of the ROM table.
+        table_part: part number of the core's own ROM table.
         fixed: read-only words of the system control space, by offset.
         breakpoints: code comparators.
         mainline: Armv7-M: configurable faults with status registers, vector catch for each. Armv6-M has HardFault alone.
@@ -39,6 +40,7 @@ class CoreKind(msgspec.Struct, frozen=True):
     ap_idr: int
     parts: tuple[int, int, int] = (0x00C, 0x002, 0x003)
     rom_entries: tuple[int, ...] = (_SCS, _DWT, _FPB, _ITM, _TPIU, _ETM)
+    table_part: int = 0x4C4
     fixed: dict[int, int] = {}
     breakpoints: int = 6
     mainline: bool = True
@@ -52,7 +54,7 @@ CORES = {
         "M0", 0x410CC200, 0x04770021, (0x008, 0x00A, 0x00B), _SMALL, breakpoints=4, mainline=False, vtor=False, wrap=1024
     ),
     # The emulator has no M0+; its M0 runs the same instructions (DDI 0419 covers both).
-    "cortex-m0plus": CoreKind("M0", 0x410CC601, 0x04770031, (0x008, 0x00A, 0x00B), _SMALL, breakpoints=4, mainline=False, wrap=1024),
+    "cortex-m0plus": CoreKind("M0", 0x410CC601, 0x04770031, (0x008, 0x00A, 0x00B), _SMALL, 0x4C0, breakpoints=4, mainline=False, wrap=1024),
     "cortex-m3": CoreKind("M3", 0x412FC230, 0x24770011, (0x000, 0x002, 0x003), fixed=_FIXED_V7M),
     "cortex-m4": CoreKind("M4", 0x410FC241, 0x24770011, fixed={**_FIXED_V7M, **_FPU}),
 }

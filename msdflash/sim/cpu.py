@@ -20,6 +20,8 @@ import unicorn
 from unicorn import arm_const as arm
 from unicorn.unicorn_py3.unicorn import uclib
 
+from msdflash.sim.bus import BusError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -81,7 +83,10 @@ class StoreWatcher(Protocol):
         """Replay: this store goes through next; an instruction may make several."""
 
     def after(self) -> None:
-        """Replay: the stores have gone through; put right what they must not have done and do what they mean."""
+        """Replay: the stores have gone through; put right what they must not have done and do what they mean.
+
+        Raises :class:`msdflash.sim.bus.BusError` where the bus refuses one.
+        """
 
 
 class Cpu:
@@ -277,6 +282,9 @@ class Cpu:
             stop = self._start(1)
             for watcher in self._replay_writes:
                 watcher.after()
+        except BusError as error:
+            self.fault_address = error.address
+            stop = Stop.BUS
         finally:
             self._replaying = False
             self._replay_writes.clear()

@@ -78,6 +78,7 @@ class Nvic:
         self._read_word = read_word
         self._store = store
         self.tick = SysTick()
+        self.vectors = 0
         self.reset()
 
     def reset(self) -> None:
@@ -86,7 +87,7 @@ class Nvic:
         self.enabled: set[int] = set()
         self.active: list[int] = []
         self.priorities = bytearray(256)
-        self.vtor = 0
+        self.vtor = self.vectors
         self.tick.reset()
 
     def priority(self, number: int) -> int:

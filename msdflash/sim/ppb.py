@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from msdflash.sim.core import Core
+    from msdflash.sim.cores import CoreKind
 
 SCS_BASE, DWT_BASE, FPB_BASE, ITM_BASE, TPIU_BASE, ETM_BASE, ROM_BASE = (
     0xE000E000, 0xE0001000, 0xE0002000, 0xE0000000, 0xE0040000, 0xE0041000, 0xE00FF000,
@@ -280,12 +281,19 @@ class Scs(RegisterPage):
             self._core.request_reset(system=False)
 
 
-def rom_table(part: int, designer: tuple[int, int], entries: Sequence[int]) -> RegisterPage:
-    """The chip's ROM table: the Arm components, under the chip maker's identification."""
+def rom_tables(base: int, part: int, designer: tuple[int, int], kind: CoreKind) -> list[RegisterPage]:
+    """The chip's ROM table under its maker's identification; if it is not the core's own one, then that one under Arm's as well."""
+    if base == ROM_BASE:
+        return [_rom_table(base, part, designer, kind.rom_entries)]
+    link = (ROM_BASE - base & 0xFFFFF000) | 3
+    return [_rom_table(base, part, designer, (link,)), _rom_table(ROM_BASE, kind.table_part, ARM_DESIGNER, kind.rom_entries)]
+
+
+def _rom_table(base: int, part: int, designer: tuple[int, int], entries: Sequence[int]) -> RegisterPage:
     constants = identification(part, designer, CLASS_ROM)
     constants.update({4 * index: entry for index, entry in enumerate(entries)})
     constants[0xFCC] = 1  # MEMTYPE: system memory is on this bus
-    return RegisterPage(ROM_BASE, constants)
+    return RegisterPage(base, constants)
 
 
 def trace_components() -> list[RegisterPage]:

@@ -60,11 +60,17 @@ class Habits:
         core: name of the core in :data:`msdflash.sim.cores.CORES`.
         debug_in_reset: under nRESET the debug port is ``alive``, answers without granting debug power (``no-power``) or is ``silent``.
         pin_clears_debug: nRESET also clears the core's debug registers.
+        vectors: where the core finds its vector table after reset.
+        pc_samples: DWT_PCSR is implemented; it need not be on Armv6-M (DDI 0419 C1.8).
+        rom_table: where the access port says the chip's ROM table is. If that is not the core's own one, it points to it.
     """
 
     core = DEFAULT_CORE
     debug_in_reset = "alive"
     pin_clears_debug = False
+    vectors = 0
+    pc_samples = True
+    rom_table = ppb.ROM_BASE
 
     def fitted(self, soc: Soc) -> None:
         """The chip was put together."""
@@ -109,7 +115,9 @@ class Soc:
         self.bus = Bus()
         self.cpu = Cpu(kind.model)
         self.core = Core(self.cpu, self._core_read, self._core_store, kind)
-        self.ap = AhbAp(self, kind.ap_idr, kind.wrap)
+        self.core.set_vectors(self.habits.vectors)
+        self.core.pc_samples = self.habits.pc_samples
+        self.ap = AhbAp(self, kind.ap_idr, kind.wrap, self.habits.rom_table | 3)
         self.ap.enabled = self.habits.memory_port_open
         self.ap.others = self.habits.ports()
         self.dp = SwDp(chip.dpidr, self.ap)
@@ -124,9 +132,9 @@ class Soc:
         self.after_slice: list[Callable[[], None]] = []
         chip.attach(self)
         scs = ppb.Scs(self.core)
-        table = ppb.rom_table(chip.rom_part, chip.designer, kind.rom_entries)
+        tables = ppb.rom_tables(self.habits.rom_table, chip.rom_part, chip.designer, kind)
         trace = ppb.trace_components() if kind.mainline else []
-        for page in (scs, ppb.Dwt(self.core), ppb.Fpb(self.core), table, *trace):
+        for page in (scs, ppb.Dwt(self.core), ppb.Fpb(self.core), *tables, *trace):
             self.bus.add(page)
             self.cpu.map_device(page, scs if page is scs else None)
         self.bus.on_host_store = self._host_stored
@@ -225,7 +233,7 @@ class Soc:
 
     def read(self, address: int, size: int) -> int:
         """One access of the debugger. Raises :class:`BusError` or :class:`msdflash.sim.ap.Stall`."""
-        if PPB_START <= address < PPB_END:
+        if self._private(address):
             if address == ppb.DHCSR:
                 self.core.run(LOOK)
                 return self.core.read_dhcsr(debugger=True)
@@ -239,7 +247,7 @@ class Soc:
 
     def write(self, address: int, size: int, value: int) -> None:
         """One access of the debugger. Raises :class:`BusError` or :class:`msdflash.sim.ap.Stall`."""
-        if PPB_START <= address < PPB_END:
+        if self._private(address):
             if address == ppb.DHCSR:
                 self.core.write_dhcsr(value)
             else:
@@ -271,6 +279,10 @@ class Soc:
         self.core.run(GLANCE)
         self.chip.debugger_access(address)
         return self.bus.write_block(address, data)
+
+    def _private(self, address: int) -> bool:
+        """The debug components, which system reset leaves alone."""
+        return PPB_START <= address < PPB_END or 0 <= address - self.habits.rom_table < 0x1000
 
     def _blocked(self, address: int) -> bool:
         """Under system reset the bus refuses everything but the debug components (variant: ignores it)."""

@@ -1,4 +1,5 @@
-/* Registers of the STM32L476 (RM0351) and cells in RAM that a debugger can watch. */
+/* Cells in RAM that a debugger can watch, and registers of the STM32L476 (RM0351). With ANY_CHIP nothing but the core is used,
+ * and 4 KiB of RAM at 0x20000000. */
 #include <stdint.h>
 
 #define REG(address) (*(volatile uint32_t *)(address))
@@ -13,7 +14,11 @@
 #define SYST_RVR REG(0xE000E014)
 #define SYST_CVR REG(0xE000E018)
 
+#ifdef ANY_CHIP
+#define STACK_TOP 0x20001000u
+#else
 #define STACK_TOP 0x20018000u
+#endif
 
 typedef void (*handler)(void);
 void reset(void);

@@ -1,4 +1,4 @@
-/* Sleeps in WFI; SysTick wakes it 1000 times a second at the 4 MHz that the chip starts with. */
+/* Sleeps in WFI; SysTick wakes it 1000 times a second at the 4 MHz that an STM32L4 starts with. */
 #include "board.h"
 
 static void spin(void) { for (;;) { } }
