@@ -160,9 +160,10 @@ def _look(
     for index, (address, size) in enumerate(group):
         sector = scouts[index] if index in scouts else _sampled(target, address, size, image, transform, erased)
         if sector is None:
-            old = memory.read(target, address, size)
+            old = memory.read(target, address, size, progress)
             sector = Sector(address, old, transform(address, overlay(address, old, image)))
-        progress(size)
+        else:
+            progress(size)
         yield sector
 
 
