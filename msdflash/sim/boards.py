@@ -28,10 +28,14 @@ class BoardKind:
 
 ST = "STMicroelectronics"
 NORDIC = "Nordic Semiconductor"
+NXP = "NXP"
 BOARDS = {
     "nucleo-l476rg": BoardKind("0765", ST, "NUCLEO-L476RG", "stm32l476rg", st_chip=True),
     "stm32f103rc": BoardKind("0000", ST, "STM32F103RC board", "stm32f103rc", "stm32f103rc", st_chip=True),
+    "nucleo-l031k6": BoardKind("0790", ST, "NUCLEO-L031K6", "stm32l031x6", "stm32l031x6", st_chip=True),
     "nrf52840-dk": BoardKind("1102", NORDIC, "nRF52840-DK", "nrf52840", "nrf52840"),
     "nrf52840-dk-v3": BoardKind("1102", NORDIC, "nRF52840-DK", "nrf52840-f0", "nrf52840"),
+    "frdm-k64f": BoardKind("0240", NXP, "FRDM-K64F", "k64f", "k64f"),
+    "frdm-kl25z": BoardKind("0200", NXP, "FRDM-KL25Z", "kl25z", "kl25z"),
     "nrf51-dk": BoardKind("1100", NORDIC, "nRF51-DK", "nrf51822", "nrf51"),
 }

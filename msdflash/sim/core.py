@@ -140,6 +140,11 @@ class Core:
         self.control |= v7.C_HALT
         self.dfsr |= why
 
+    def request_halt(self) -> None:
+        """A chip's own debug request (EDBGRQ, DDI 0403 C1.4): halts a core whose debugging is enabled."""
+        if self.control & v7.C_DEBUGEN and self.state in (State.RUNNING, State.ASLEEP, State.LOCKUP):
+            self._halt(v7.DFSR_EXTERNAL)
+
     # --- running ----------------------------------------------------------------------------------------------------
 
     def run(self, budget: int) -> None:

@@ -152,6 +152,16 @@ class Cpu:
         self._uc.mem_map_ptr(start, size, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE, ctypes.addressof(place))
         self._maps.append((start, size))
 
+    def map_around(self, memory: Memory, *pages: int) -> None:
+        """Share a memory but for some of its pages of 4 KiB, which others serve; nothing may be executed there."""
+        start, end = memory.base, memory.base + memory.size
+        for page in sorted(page for page in pages if start <= page < end):
+            if page > start:
+                self.map_part(memory, start, page - start)
+            start = page + 0x1000
+        if end > start:
+            self.map_part(memory, start, end - start)
+
     def map_device(self, device: Device, watcher: StoreWatcher | None = None) -> None:
         """Put registers into the processor's address space. With a watcher, stores are replayed through it."""
 

@@ -91,6 +91,10 @@ class Habits:
         """A locked-up core resets the chip."""
         return False
 
+    def core_held(self) -> bool:
+        """A register keeps the core, and nothing else, in reset."""
+        return False
+
     def blocked(self, address: int) -> bool:
         """The bus refuses a debugger's access now, for reasons of the chip's own."""
         del address
@@ -205,7 +209,16 @@ class Soc:
     def _release(self) -> None:
         if self._held:
             self._hold(False)
+            self.free_core()
+
+    def free_core(self) -> None:
+        """The core leaves reset, if nothing holds it there."""
+        if not self._held and self.core.state is State.RESET and not self.habits.core_held():
             self.core.leave_reset()
+
+    def glance(self) -> None:
+        """Time passes while somebody looks at something that is not on the bus."""
+        self.core.run(GLANCE)
 
     def _internal_reset(self, system: bool) -> None:
         if not self.powered:

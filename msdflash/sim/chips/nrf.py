@@ -386,9 +386,7 @@ class Nrf:
             soc.bus.add(alias)
             soc.cpu.map_memory(self._ram, CODE_RAM_BASE)
         for memory in self._plain:
-            for start, end in ((memory.base, min(memory.base + memory.size, NVMC_BASE)), (NVMC_BASE + 0x1000, memory.base + memory.size)):
-                if memory.base <= start < end:
-                    soc.cpu.map_part(memory, start, end - start)
+            soc.cpu.map_around(memory, NVMC_BASE)
             soc.bus.add(memory)
         soc.bus.add(self.controller)  # its page lies in the middle of the plain ones
         soc.bus.add(self._power)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from msdflash.sim.chips import nrf
+from msdflash.sim.chips import kinetis, nrf
 from msdflash.sim.chips.stm32f1 import Stm32F103
 from msdflash.sim.chips.stm32f4 import Stm32F411
+from msdflash.sim.chips.stm32l0 import Stm32L031
 from msdflash.sim.chips.stm32l4 import PARTS, Stm32L4
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ CHIPS: dict[str, Callable[[int], Chip]] = {
     **{name: partial(Stm32L4, part) for name, part in PARTS.items()},
     Stm32F411.name: Stm32F411,
     "stm32f103rc": Stm32F103,
+    "stm32l031x6": Stm32L031,
+    **{name: partial(kinetis.Kinetis, part) for name, part in kinetis.PARTS.items()},
     **{name: partial(nrf.Nrf, part) for name, part in nrf.PARTS.items()},
 }
 """Takes a serial number, which goes into the chip's unique id."""
