@@ -7,6 +7,7 @@ a second process from serving it, ``.state`` holds flash, options and power betw
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import os
@@ -26,9 +27,11 @@ import filelock
 import msgspec
 
 from msdflash.sim.client import ALREADY_SERVED, bus_folder
-from msdflash.sim.spec import ST_LINK, USB_FAULTS, BoardSpec, Fault, SpecError, parse, parse_fault
+from msdflash.sim.spec import BoardSpec, Fault, SpecError, parse, parse_fault
 from msdflash.sim.usb import cmsisdap, stlink
 from msdflash.sim.usb.device import Device
+from msdflash.sim.usb.faults import USB_FAULTS
+from msdflash.sim.usb.hosttree import HostTree
 from msdflash.sim.usb.hub import Hub
 from msdflash.sim.usb.wire import Op, Request, Status, listen
 
@@ -111,30 +114,41 @@ class Bench:
         self._dirty = False
         self._touched = time.monotonic()
         self._restore()
-        self._device = self._build()
+        self.device = self._build()
         # A short name: a Unix socket's whole path has to fit into about a hundred bytes.
         self._socket_path = bus / f"{hashlib.sha256(spec.serial.encode()).hexdigest()[:12]}.sock"
         self._socket_path.unlink(missing_ok=True)
         server, self._address = listen(str(self._socket_path))
-        self._hub = Hub(server, self._address, self._device, self, spec.timed)
+        self.hub = Hub(server, self._address, self.device, self, spec.timed)
+        self._return_ms: int | None = None
+        self._return_at: float | None = None
+        self._tree = HostTree(bus, spec.serial)
+        self.hub.on_bind = self._tree.bind
         if spec.timed:
-            board.flash_time = self._hub.add_time
-        self._hub.on_vanish = self._unplug
-        for fault in spec.faults:
-            self._set_fault(fault)
+            board.flash_time = self.hub.add_time
+        self.hub.on_vanish = self._vanish
+        self._announce()
+        try:
+            for fault in spec.faults:
+                self._set_fault(fault)
+        except SpecError:
+            self._close()
+            raise
 
     def run(self, wake: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until told to stop; bytes on ``wake`` tell it to. ``ready`` is called when the board is on the bus."""
-        self._hub.watch(wake, self.stop)
-        self._announce()
+        self.hub.watch(wake, self.stop)
         ready()
         try:
             last = next_slice = time.monotonic()
             while self._running:
-                alive = self._dirty or self._hub.in_use or time.monotonic() - self._touched < _LIFE_SECONDS
-                busy = self._hub.step(next_slice if alive else None)
+                alive = self._dirty or self.hub.in_use or time.monotonic() - self._touched < _LIFE_SECONDS
+                due = [at for at in (next_slice if alive else None, self._return_at) if at is not None]
+                busy = self.hub.step(min(due, default=None))
                 now = time.monotonic()
-                if self._device.firmware.take_used():
+                if self._return_at is not None and now >= self._return_at:
+                    self._plug()
+                if self.device.firmware.take_used():
                     self._touch(now)
                 if busy:
                     last = last if alive else now  # it slept until now
@@ -146,11 +160,15 @@ class Bench:
                     if self._dirty and last - self._touched > _QUIET_BEFORE_SAVE:
                         self._save()
         finally:
-            self._hub.close()
-            for path in (self._record, self._socket_path):
-                path.unlink(missing_ok=True)
+            self._close()
             self._save()
             self._board.close()
+
+    def _close(self) -> None:
+        self.hub.close()
+        self._tree.hide()
+        for path in (self._record, self._socket_path):
+            path.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """End :meth:`run` at its next turn."""
@@ -173,7 +191,7 @@ class Bench:
             self._touch(time.monotonic())
             return 0, b""
         if request.op == Op.TALLIES:
-            return 0, json.dumps({"usb": self._hub.transfers, **self._board.tallies()}).encode()
+            return 0, json.dumps({"usb": self.hub.transfers, **self._board.tallies()}).encode()
         if request.op == Op.FLASH:
             return 0, bytes(self._board.flash_bytes()[request.timeout_ms : request.timeout_ms + request.wanted])
         if request.op == Op.SHUTDOWN:
@@ -185,14 +203,12 @@ class Bench:
         key, _, value = text.partition("=")
         if text == "fault=none":
             self._board.clear_faults()
-            self._hub.unplug_after = None
-            self._device.hanging = False
-            self._device.halted.clear()
+            self._clear_usb_faults()
         elif key == "fault" and value:
             self._set_fault(parse_fault(value))
         elif text in ("power=on", "power=off"):
             self._powered = value == "on"
-            self._board.set_power(self._powered and self._hub.plugged)
+            self._board.set_power(self._powered and self.hub.plugged)
         elif text == "unplug":
             self._unplug()
         elif text == "replug":
@@ -206,36 +222,86 @@ class Bench:
                 self._board.set_fault(fault.name, fault.argument)
             except ValueError as error:
                 raise SpecError(f"fault {fault.text()}: {error}") from error
-        elif fault.name == "unplug-after":
-            self._hub.unplug_after = int(fault.argument)
-        elif fault.name == "hang":
-            self._device.hanging = True
         else:
-            self._device.halted.add(self._device.out_endpoint.address)
+            row = USB_FAULTS[fault.name]
+            row.apply(self, fault.argument or row.default or "")
+
+    def _clear_usb_faults(self) -> None:
+        self.hub.clear_faults()
+        self._return_ms = None
+        self._tree.let_go()
+        self.hub.tell_bindings()
+        if self.device.description.serial != self.spec.serial:
+            self.name(self.spec.serial)
+        if self._return_at is not None:
+            self._plug()
+
+    # What faults do (:class:`msdflash.sim.usb.faults.Faulty`).
+
+    def come_back_after(self, milliseconds: int) -> None:
+        """When the device vanishes, it comes back after so long, with a new address; the target keeps its power."""
+        self._return_ms = milliseconds
+
+    def name(self, serial: str) -> None:
+        """Come back at once with this serial; empty: with none."""
+        self.device.description = dataclasses.replace(self.device.description, serial=serial)
+        if self.hub.plugged:
+            self._take_off()
+            self._plug()
+
+    def hold_node(self) -> None:
+        """Keep the device's node open."""
+        self._tree.hold()
+        self.hub.tell_bindings()
+
+    def forbid_node(self) -> None:
+        """Take everybody's right to open the device's node."""
+        self._tree.forbid()
+
+    # Plug.
+
+    def _take_off(self) -> None:
+        """The device is gone from the bus; what the target does is another matter."""
+        self.hub.plugged = False
+        self._announce()  # first: who is told "no device" shall not find it on the bus
+        self.hub.unplug()
+
+    def _vanish(self) -> None:
+        """In the middle of a transfer: for good with its power, or for a while."""
+        if self._return_ms is None:
+            self._unplug()
+            return
+        self._take_off()
+        self._return_at = time.monotonic() + self._return_ms / 1000
+        self._return_ms = None
 
     def _unplug(self) -> None:
         """The cable feeds the board as well: without it the target has no power either."""
-        if self._hub.plugged:
-            self._hub.plugged = False
-            self._announce()  # first: who is told "no device" shall not find it on the bus
-            self._hub.unplug()
-            self._board.set_power(False)
+        self._return_at = None
+        if self.hub.plugged:
+            self._take_off()
+        self._board.set_power(False)
+
+    def _plug(self) -> None:
+        """On the bus again, under a new address."""
+        self._return_at = None
+        self._plugs += 1
+        self.hub.plug()
+        self._announce()
 
     def _replug(self) -> None:
-        if self._hub.plugged:
-            self._unplug()
-        self._plugs += 1
+        self._unplug()
         self._board.set_power(self._powered)
-        self._hub.plug()
-        self._announce()
+        self._plug()
 
     # The probe.
 
     def _build(self) -> Device:
         spec, kind = self.spec, self.spec.kind
-        if spec.probe == ST_LINK:
-            link = stlink.StLink(self._board.port, kind.mbed_id, not kind.st_chip, self._pass_time)
-            return Device(stlink.description(spec.serial), link)
+        if spec.probe in stlink.MODELS:
+            model = stlink.MODELS[spec.probe]
+            link = stlink.StLink(model, self._board.port, kind.mbed_id, not kind.st_chip, self._pass_time)
+            return Device(stlink.description(model, spec.serial), link)
         profile = cmsisdap.PROFILES[spec.probe]
         identity = cmsisdap.Identity(spec.serial, board_vendor=kind.vendor, board_name=kind.title, target_name=kind.part)
         dap = cmsisdap.CmsisDap(self._board.port, profile, identity, self._pass_time)
@@ -258,17 +324,27 @@ class Bench:
         return self._bus / f"{self.spec.serial}.state"
 
     def _announce(self) -> None:
-        description = self._device.description
+        description = self.device.description
+        # USB addresses are 1 to 127; a device gets another one each time it is plugged in.
+        wanted = 1 + (zlib.crc32(self.spec.serial.encode()) + self._plugs) % 127
+        if self.hub.plugged:
+            number = self._tree.show(description, wanted)
+            self.hub.bind_kernel()
+            if self.hub.open_refusal is not None:
+                self._tree.forbid()
+        else:
+            self._tree.hide()
+            number = 0
         record = {
             "serial": self.spec.serial,
             "spec": self.spec.text(),
             "pid": os.getpid(),
-            "plugged": self._hub.plugged,
+            "plugged": self.hub.plugged,
             "address": self._address.text(),
             "device": description.device().hex(),
             "configuration": description.configuration().hex(),
-            # USB addresses are 1 to 127; a device gets another one each time it is plugged in.
-            "number": 1 + (zlib.crc32(self.spec.serial.encode()) + self._plugs) % 127,
+            "number": number,
+            "node": str(self._tree.node),
             "port": 1 + zlib.crc32(self.spec.serial.encode()) % 15,
             "speed": description.speed,
         }

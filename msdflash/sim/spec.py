@@ -11,30 +11,17 @@ from dataclasses import dataclass
 
 from msdflash.sim.boards import BOARDS, BoardKind
 from msdflash.sim.usb.cmsisdap import PROFILES
+from msdflash.sim.usb.faults import USB_FAULTS
+from msdflash.sim.usb.stlink import MODELS
 
 
 class SpecError(ValueError):
     """The text asks for something that the bench does not have; the message says what it has."""
 
 
-ST_LINK = "stlink-v3"
-PROBES = (*PROFILES, ST_LINK)
+PROBES = (*PROFILES, *MODELS)
 DEFAULT_PROBE = "cmsis-dap"
 
-
-@dataclass(frozen=True)
-class UsbFault:
-    """A fault of probe or cable: what it does, and whether it takes a number."""
-
-    text: str
-    takes_count: bool = False
-
-
-USB_FAULTS = {
-    "unplug-after": UsbFault("the device vanishes after that many more transfers", takes_count=True),
-    "hang": UsbFault("the probe's firmware stops: every transfer is answered NAK"),
-    "stall": UsbFault("the OUT endpoint is halted: EPIPE until it is cleared or plugged in anew"),
-}
 
 _SERIAL = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 
@@ -89,7 +76,7 @@ def default_serial(board: str, probe: str) -> str:
     for the unprintable one of an old ST-LINK/V2 and changed by clients).
     """
     digest = hashlib.sha256(f"msdflash bench {board} {probe}".encode()).hexdigest()
-    if probe == ST_LINK:
+    if probe in MODELS:
         return digest[:24].upper()
     return f"{BOARDS[board].mbed_id}0221{digest[:32]}{PROFILES[probe].hic}".lower()
 
@@ -138,10 +125,8 @@ def parse_fault(text: str) -> Fault:
     """
     name, _, argument = text.partition(":")
     if name in USB_FAULTS:
-        if USB_FAULTS[name].takes_count and not (argument.isascii() and argument.isdigit()):
-            raise SpecError(f"fault {name} needs a number: {name}:1000")
-        if argument and not USB_FAULTS[name].takes_count:
-            raise SpecError(f"fault {name} takes no argument")
+        if wrong := USB_FAULTS[name].wrong(name, argument):
+            raise SpecError(wrong)
         return Fault(name, argument)
     check_board_fault(name, argument)
     return Fault(name, argument)

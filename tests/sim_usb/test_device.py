@@ -23,7 +23,8 @@ def make(target: SimpleNamespace) -> Make:
 
     def device(probe: str = "cmsis-dap") -> Device:
         if probe == "stlink-v3":
-            return Device(stlink.description("A" * 24), stlink.StLink(target, "0765", False, lambda _: None))
+            model = stlink.MODELS["stlink-v3"]
+            return Device(stlink.description(model, "A" * 24), stlink.StLink(model, target, "0765", False, lambda _: None))
         identity = cmsisdap.Identity("0765" + "a" * 44)
         profile = cmsisdap.PROFILES[probe]
         return Device(cmsisdap.description(profile, identity), cmsisdap.CmsisDap(target, profile, identity, lambda _: None))

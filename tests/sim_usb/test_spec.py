@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from msdflash.sim import board, faults
 from msdflash.sim.spec import BOARDS, PROBES, USB_FAULTS, BoardSpec, Fault, SpecError, default_serial, parse
+from msdflash.sim.usb.stlink import MODELS
 
 
 def test_the_boards_are_those_of_the_board_side() -> None:
@@ -36,9 +37,9 @@ def test_default_serials_look_like_their_makers() -> None:
     assert len(set(serials.values())) == len(PROBES)
     for probe, serial in serials.items():
         # 12 characters would be taken for an old ST-LINK/V2's unprintable serial.
-        assert len(serial) == (24 if probe == "stlink-v3" else 48)
+        assert len(serial) == (24 if probe in MODELS else 48)
         assert int(serial, 16)
-        assert probe == "stlink-v3" or serial.startswith("0765")
+        assert probe in MODELS or serial.startswith("0765")
 
 
 def test_mistakes_are_told_with_what_is_allowed() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msdflash.sim.port import Ack, Drive
-from msdflash.sim.usb.stlink import StLink
+from msdflash.sim.usb.stlink import MODELS, StLink
 
 RAM = 0x20000000
 OK = b"\x80\x00"
@@ -19,7 +19,7 @@ OK = b"\x80\x00"
 
 @pytest.fixture
 def link(target: Any) -> StLink:
-    return StLink(target, "0765", False, lambda _: None)
+    return StLink(MODELS["stlink-v3"], target, "0765", False, lambda _: None)
 
 
 def ask(link: StLink, *command: int | bytes) -> bytes:
@@ -137,7 +137,7 @@ def test_init_ap(link: StLink, target: Any) -> None:
     enter(link)
     assert ask(link, 0xF2, 0x4B, 0, 0) == OK
     assert ask(link, 0xF2, 0x4B, 1, 0) == b"\x1d\x00"
-    foreign = StLink(target, "", True, lambda _: None)
+    foreign = StLink(MODELS["stlink-v3"], target, "", True, lambda _: None)
     enter(foreign)
     assert ask(foreign, 0xF2, 0x4B, 0, 0) == b"\x1d\x00"
 
@@ -228,7 +228,7 @@ def test_memory_round_trip(target_type: Callable[[], Any], address: int, data: b
     address -= address % size
     data = data[: min(len(data) - len(data) % size, RAM + 0x800 - address)]
     target = target_type()
-    link = StLink(target, "0765", False, lambda _: None)
+    link = StLink(MODELS["stlink-v3"], target, "0765", False, lambda _: None)
     enter(link)
     link.message(memory(write, address, len(data)))
     if data:
@@ -240,7 +240,7 @@ def test_memory_round_trip(target_type: Callable[[], Any], address: int, data: b
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8))
 def test_any_bytes_are_survived(target_type: Callable[[], Any], messages: list[bytes]) -> None:
-    link = StLink(target_type(), "0765", False, lambda _: None)
+    link = StLink(MODELS["stlink-v3"], target_type(), "0765", False, lambda _: None)
     for message in messages:
         link.message(b"\xf2" + message)
     link.released()

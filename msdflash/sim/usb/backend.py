@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import usb.backend
 import usb.core
 
-from msdflash.sim.usb.wire import Address, Caller, Op, Role, Status, WireError, dial
+from msdflash.sim.usb.wire import Address, Caller, Op, RefusedError, Role, Status, WireError, dial
 
 if TYPE_CHECKING:
     from array import array
@@ -66,6 +67,7 @@ class SimulatedDevice:
         self.number = int(record["number"])
         self.port = int(record["port"])
         self.speed = int(record["speed"])
+        self.node = str(record.get("node", ""))
 
 
 class SimulatedHandle:
@@ -76,12 +78,15 @@ class SimulatedHandle:
         self._lock = threading.Lock()
         self._endpoints: dict[int, Caller] = {}
         self._gone = False
+        self._node = _open_node(device.node)
         try:
             self._control = Caller(device.address, Role.CONTROL, timeout=_GREETING)
-        except TimeoutError:
-            raise usb_error(Status.TIMEOUT) from None
-        except (OSError, WireError):
-            raise usb_error(Status.NO_DEVICE) from None
+        except (OSError, WireError) as error:
+            self._close_node()
+            if isinstance(error, TimeoutError):
+                raise usb_error(Status.TIMEOUT) from None
+            refused = isinstance(error, RefusedError) and error.status == Status.ACCESS
+            raise usb_error(Status.ACCESS if refused else Status.NO_DEVICE) from None
 
     def control(self, op: int, index: int = 0, timeout_ms: int = 1000, wanted: int = 0, payload: bytes = b"") -> bytes:
         """A request on the control connection; raises what libusb would."""
@@ -98,7 +103,7 @@ class SimulatedHandle:
                 raise usb_error(Status.NO_DEVICE) from None
         if status < 0:
             raise usb_error(status)
-        return answer
+        return answer if op != Op.DRIVER_ACTIVE else bytes([status])
 
     def transfer(self, op: int, endpoint: int, timeout_ms: int, wanted: int, payload: bytes) -> tuple[int, bytes]:
         """A bulk transfer; raises what libusb would."""
@@ -119,8 +124,14 @@ class SimulatedHandle:
     def close(self) -> None:
         """End the session; a transfer that waits in another thread ends with "no device"."""
         self._control.close()
+        self._close_node()
         for caller in list(self._endpoints.values()):
             caller.close()
+
+    def _close_node(self) -> None:
+        if self._node is not None:
+            os.close(self._node)
+            self._node = None
 
     def _dial(self, endpoint: int) -> Caller:
         with self._lock:
@@ -132,6 +143,18 @@ class SimulatedHandle:
                 raise usb_error(Status.NO_DEVICE) from None
             self._endpoints[endpoint] = caller
             return caller
+
+
+def _open_node(node: str) -> int | None:
+    """Open the device's node as libusb does on Linux, so that the system knows who has it open; EACCES is libusb's, too."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.open(node, os.O_RDWR | os.O_CLOEXEC)
+    except PermissionError:
+        raise usb_error(Status.ACCESS) from None
+    except OSError:
+        return None
 
 
 def _patience(timeout_ms: int) -> float | None:
@@ -292,20 +315,26 @@ class Backend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no types
             self._theirs().release_interface(dev_handle, intf)
 
     def is_kernel_driver_active(self, dev_handle: Any, intf: int) -> bool:
-        """No kernel driver ever sits on a simulated interface."""
-        return False if isinstance(dev_handle, SimulatedHandle) else bool(self._theirs().is_kernel_driver_active(dev_handle, intf))
+        """Whether a kernel driver sits on an interface; NotImplementedError on Windows, as libusb's."""
+        if not isinstance(dev_handle, SimulatedHandle):
+            return bool(self._theirs().is_kernel_driver_active(dev_handle, intf))
+        if sys.platform == "win32":
+            raise usb_error(Status.NOT_SUPPORTED)
+        return dev_handle.control(Op.DRIVER_ACTIVE, intf) == b"\1"
 
     def detach_kernel_driver(self, dev_handle: Any, intf: int) -> None:
-        """Nothing to detach."""
+        """Take it off; ENOENT if there is none."""
         if isinstance(dev_handle, SimulatedHandle):
-            raise usb_error(Status.NOT_FOUND)
-        self._theirs().detach_kernel_driver(dev_handle, intf)
+            dev_handle.control(Op.DRIVER_DETACH, intf)
+        else:
+            self._theirs().detach_kernel_driver(dev_handle, intf)
 
     def attach_kernel_driver(self, dev_handle: Any, intf: int) -> None:
-        """Nothing to attach."""
+        """Put it back; EBUSY while a program has claimed the interface."""
         if isinstance(dev_handle, SimulatedHandle):
-            raise usb_error(Status.NOT_FOUND)
-        self._theirs().attach_kernel_driver(dev_handle, intf)
+            dev_handle.control(Op.DRIVER_ATTACH, intf)
+        else:
+            self._theirs().attach_kernel_driver(dev_handle, intf)
 
     # Transfers.
 
@@ -324,25 +353,25 @@ class Backend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no types
         return len(answer)
 
     def intr_write(self, dev_handle: Any, ep: int, intf: int, data: array[int], timeout: int) -> int:
-        """Interrupt OUT; the bench's devices have only bulk endpoints."""
+        """Interrupt OUT; the number of bytes that went."""
         if isinstance(dev_handle, SimulatedHandle):
-            raise usb_error(Status.NOT_FOUND)
+            return self.bulk_write(dev_handle, ep, intf, data, timeout)
         return int(self._theirs().intr_write(dev_handle, ep, intf, data, timeout))
 
     def intr_read(self, dev_handle: Any, ep: int, intf: int, size: array[int], timeout: int) -> int:
-        """Interrupt IN; the bench's devices have only bulk endpoints."""
+        """Interrupt IN; the number of bytes that came."""
         if isinstance(dev_handle, SimulatedHandle):
-            raise usb_error(Status.NOT_FOUND)
+            return self.bulk_read(dev_handle, ep, intf, size, timeout)
         return int(self._theirs().intr_read(dev_handle, ep, intf, size, timeout))
 
     def iso_write(self, dev_handle: Any, ep: int, intf: int, data: array[int], timeout: int) -> int:
-        """Isochronous OUT; the bench's devices have only bulk endpoints."""
+        """Isochronous OUT; the bench's devices have no such endpoints."""
         if isinstance(dev_handle, SimulatedHandle):
             raise usb_error(Status.NOT_FOUND)
         return int(self._theirs().iso_write(dev_handle, ep, intf, data, timeout))
 
     def iso_read(self, dev_handle: Any, ep: int, intf: int, size: array[int], timeout: int) -> int:
-        """Isochronous IN; the bench's devices have only bulk endpoints."""
+        """Isochronous IN; the bench's devices have no such endpoints."""
         if isinstance(dev_handle, SimulatedHandle):
             raise usb_error(Status.NOT_FOUND)
         return int(self._theirs().iso_read(dev_handle, ep, intf, size, timeout))

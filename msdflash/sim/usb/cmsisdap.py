@@ -1,4 +1,4 @@
-"""CMSIS-DAP v2 probe firmware: one message in, its answers out.
+"""CMSIS-DAP probe firmware, v2 (bulk) and v1 (HID): one message in, its answers out.
 
 Commands and layouts: "CMSIS-DAP" documentation of Arm's Open-CMSIS-Pack project, chapter "CMSIS-DAP Commands"
 (https://arm-software.github.io/CMSIS-DAP/latest/group__DAP__Commands__gr.html); a handler's docstring names its section.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msdflash.sim.port import Ack, Drive
-from msdflash.sim.usb.device import FULL_SPEED, HIGH_SPEED, Description, Endpoint, Interface
+from msdflash.sim.usb.device import FULL_SPEED, HID_CLASS, HIGH_SPEED, INTERRUPT, Description, Endpoint, Interface
 from msdflash.sim.usb.swd import AP, READ, READ_RDBUFF, WRITE_ABORT, Wire
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ _LONGEST_PIN_WAIT = 3.0  # DAP_SWJ_Pins: "maximum 3 seconds"
 
 DAPLINK_VENDOR, DAPLINK_PRODUCT = 0x0D28, 0x0204
 
+# Vendor usage page 0xFF00; one input and one output report of 64 bytes, no report id (HID 1.11 6.2.2; CMSIS-DAP, "Firmware for CMSIS-DAP
+# v1").
+_REPORT = bytes.fromhex("0600ff 0901 a101 1500 26ff00 7508 9540 0901 8102 9540 0901 9102 c0".replace(" ", ""))
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -47,6 +51,8 @@ class Profile:
         speed: USB speed.
         packet: largest USB packet and largest message, bytes.
         count: messages that fit into its buffer.
+        hid: CMSIS-DAP v1: reports of ``packet`` bytes over interrupt endpoints.
+        out_endpoint: v1 only: whether reports come over an OUT endpoint; if not, as SET_REPORT over endpoint 0.
     """
 
     chip: str
@@ -59,6 +65,8 @@ class Profile:
     speed: int = HIGH_SPEED
     packet: int = 512
     count: int = 4
+    hid: bool = False
+    out_endpoint: bool = True
 
 
 PROFILES = {
@@ -68,6 +76,9 @@ PROFILES = {
     "cmsis-dap-pushpull": Profile("K20DX", "97969900", connected_drive=Drive.HIGH, high=Drive.HIGH, writes_before_connect=False),
     # The commonest classroom board: PIN_nRESET_IN is a constant zero and PIN_nRESET_OUT is empty. Full speed.
     "cmsis-dap-const0": Profile("nRF52820", "6e052820", connected_drive=None, writes=False, reads=False, speed=FULL_SPEED, packet=64),
+    # CMSIS-DAP v1, the same pins as the first. A HID interface may leave the OUT endpoint away (HID 1.11 4.4); old firmware does.
+    "cmsis-dap-v1": Profile("LPC11U35", "97969902", speed=FULL_SPEED, packet=64, hid=True),
+    "cmsis-dap-v1-ep0": Profile("LPC11U35", "97969902", speed=FULL_SPEED, packet=64, count=1, hid=True, out_endpoint=False),
 }
 
 
@@ -85,9 +96,16 @@ class Identity:
 
 
 def description(profile: Profile, identity: Identity) -> Description:
-    """The device's descriptors: one vendor-class interface named "CMSIS-DAP v2", bulk OUT first, bulk IN second."""
-    endpoints = (Endpoint(0x01, profile.packet), Endpoint(0x81, profile.packet))
-    interface = Interface(0, 0xFF, 0, 0, "CMSIS-DAP v2", endpoints)
+    """The device's descriptors.
+
+    v2: one vendor-class interface named "CMSIS-DAP v2", bulk OUT first, bulk IN second. v1: one HID interface, interrupt IN first.
+    """
+    if profile.hid:
+        ways = (0x81, 0x01) if profile.out_endpoint else (0x81,)
+        pipes = tuple(Endpoint(address, profile.packet, INTERRUPT, 1) for address in ways)
+        interface = Interface(0, HID_CLASS, 0, 0, "CMSIS-DAP v1", pipes, _REPORT)
+    else:
+        interface = Interface(0, 0xFF, 0, 0, "CMSIS-DAP v2", (Endpoint(0x01, profile.packet), Endpoint(0x81, profile.packet)))
     names = (identity.vendor, identity.product, identity.serial)
     return Description(DAPLINK_VENDOR, DAPLINK_PRODUCT, 0x0100, (0xEF, 2, 1), profile.speed, *names, (interface,))
 
@@ -102,11 +120,12 @@ class CmsisDap:
         pass_time: lets the board live for so many seconds while the firmware waits.
     """
 
-    ends_with_empty_packet = True
-
     def __init__(self, port: TargetPort, profile: Profile, identity: Identity, pass_time: Callable[[float], None]) -> None:
         self.message_size = profile.packet
         self.capacity = profile.count
+        self.ends_with_empty_packet = not profile.hid
+        # Reports have one length; what an answer does not fill is zero.
+        self._answer_size = profile.packet if profile.hid else 0
         self._port = port
         self._wire = Wire(port, pass_time)
         self._profile = profile
@@ -114,7 +133,7 @@ class CmsisDap:
             0x01: identity.vendor,
             0x02: identity.product,
             0x03: identity.serial,
-            0x04: "2.1.0",
+            0x04: "1.3.0" if profile.hid else "2.1.0",
             0x05: identity.target_vendor,
             0x06: identity.target_name,
             0x07: identity.board_vendor,
@@ -148,6 +167,9 @@ class CmsisDap:
 
     def message(self, data: bytes) -> tuple[bytes, ...]:
         """Handle one message; DAP_QueueCommands waits for the first message of another kind."""
+        return tuple(answer.ljust(self._answer_size, b"\0") for answer in self._answers(data))
+
+    def _answers(self, data: bytes) -> tuple[bytes, ...]:
         if not data:
             return ()
         command = data[0]

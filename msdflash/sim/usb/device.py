@@ -1,6 +1,7 @@
 """A USB device as its cable shows it: descriptors, pipes made of packets, standard requests.
 
-USB 2.0 chapters: 5.8 (bulk transfers end with a short packet), 8.5.2 (NAK, STALL), 9.3-9.6 (requests and descriptors).
+USB 2.0 chapters: 5.7 (interrupt transfers), 5.8 (bulk transfers end with a short packet), 8.5.2 (NAK, STALL), 9.3-9.6 (requests and
+descriptors). HID 1.11: 6.2 (descriptors), 7.2.2 (SET_REPORT), Device Class Definition for Human Interface Devices, usb.org.
 Nothing here knows sockets or probes.
 """
 
@@ -15,10 +16,14 @@ DIRECTION_IN = 0x80
 HIGH_SPEED = 3  # LIBUSB_SPEED_HIGH
 FULL_SPEED = 2
 BULK = 2
+INTERRUPT = 3
+HID_CLASS = 3
 
 _GET_STATUS, _CLEAR_FEATURE, _SET_FEATURE, _SET_ADDRESS = 0, 1, 3, 5
 _GET_DESCRIPTOR, _GET_CONFIGURATION, _SET_CONFIGURATION, _GET_INTERFACE, _SET_INTERFACE = 6, 8, 9, 10, 11
-_DEVICE, _CONFIGURATION, _STRING = 1, 2, 3
+_DEVICE, _CONFIGURATION, _STRING, _HID, _REPORT = 1, 2, 3, 0x21, 0x22
+_SET_REPORT_SETUP = b"\x21\x09"
+_OUTPUT_REPORT = 0x0200
 _TO_DEVICE, _TO_INTERFACE, _TO_ENDPOINT = 0x00, 0x01, 0x02
 _ENDPOINT_HALT = 0
 _LANGUAGE_US_ENGLISH = 0x0409
@@ -34,15 +39,17 @@ class PipeOverflow(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A bulk endpoint: its address (bit 7 = IN) and largest packet."""
+    """An endpoint: its address (bit 7 = IN), largest packet, kind of transfer (``BULK``, ``INTERRUPT``) and polling interval in frames."""
 
     address: int
     packet: int
+    kind: int = BULK
+    interval: int = 0
 
 
 @dataclass(frozen=True)
 class Interface:
-    """One interface with one setting."""
+    """One interface with one setting. ``report``: its HID report descriptor, empty where it is none."""
 
     number: int
     interface_class: int
@@ -50,11 +57,26 @@ class Interface:
     protocol: int
     name: str
     endpoints: tuple[Endpoint, ...]
+    report: bytes = b""
+
+    def descriptor(self, string: int) -> bytes:
+        """Interface descriptor, HID descriptor where there is a report descriptor, endpoint descriptors."""
+        codes = (self.interface_class, self.subclass, self.protocol)
+        body = struct.pack("<BBBBBBBBB", 9, 4, self.number, 0, len(self.endpoints), *codes, string)
+        if self.report:
+            body += self.hid()
+        for endpoint in self.endpoints:
+            body += struct.pack("<BBBBHB", 7, 5, endpoint.address, endpoint.kind, endpoint.packet, endpoint.interval)
+        return body
+
+    def hid(self) -> bytes:
+        """HID descriptor: version 1.11, no country, one report descriptor (HID 1.11 6.2.1)."""
+        return struct.pack("<BBHBBBH", 9, _HID, 0x0111, 0, 1, _REPORT, len(self.report))
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a device says about itself (USB 2.0 9.6)."""
+    """What a device says about itself (USB 2.0 9.6). An empty serial means that it has none (iSerialNumber 0)."""
 
     vendor_id: int
     product_id: int
@@ -71,21 +93,26 @@ class Description:
         """String descriptors 1..n: manufacturer, product, serial, then the interfaces' names."""
         return (self.manufacturer, self.product, self.serial, *(each.name for each in self.interfaces))
 
+    def round_trip(self) -> float:
+        """Seconds that one OUT and one IN take at the least: a microframe at high speed, a frame at full speed (USB 2.0 5.8, 8.4.3).
+
+        An interrupt endpoint is asked once a frame, so each direction waits for a frame of its own (5.7.4).
+        """
+        if any(endpoint.kind == INTERRUPT for each in self.interfaces for endpoint in each.endpoints):
+            return 2e-3
+        return 125e-6 if self.speed == HIGH_SPEED else 1e-3
+
     def device(self) -> bytes:
         """The 18 bytes of the device descriptor (9.6.1)."""
-        return struct.pack(
-            "<BBHBBBBHHHBBBB", 18, _DEVICE, 0x0200, *self.device_class, 64, self.vendor_id, self.product_id, self.release, 1, 2, 3, 1
-        )
+        codes = (self.vendor_id, self.product_id, self.release)
+        serial = 3 if self.serial else 0
+        return struct.pack("<BBHBBBBHHHBBBB", 18, _DEVICE, 0x0200, *self.device_class, 64, *codes, 1, 2, serial, 1)
 
     def configuration(self) -> bytes:
         """The configuration descriptor with its interfaces and endpoints (9.6.3, 9.6.5, 9.6.6)."""
         body = b""
         for index, each in enumerate(self.interfaces):
-            body += struct.pack(
-                "<BBBBBBBBB", 9, 4, each.number, 0, len(each.endpoints), each.interface_class, each.subclass, each.protocol, 4 + index
-            )
-            for endpoint in each.endpoints:
-                body += struct.pack("<BBBBHB", 7, 5, endpoint.address, BULK, endpoint.packet, 0)
+            body += each.descriptor(4 + index)
         # Attributes: bit 7 is always one; bus powered. The current counts in units of 2 mA.
         return struct.pack("<BBHBBBBB", 9, _CONFIGURATION, 9 + len(body), len(self.interfaces), 1, 0, 0x80, self.milliamps // 2) + body
 
@@ -105,7 +132,7 @@ class Description:
 
 
 class Firmware(Protocol):
-    """What answers on the two bulk pipes. Pure: no sockets, no threads, no clock."""
+    """What answers on the two pipes. Pure: no sockets, no threads, no clock."""
 
     #: Bytes of the largest message; a shorter one ends with a short packet. 0: the pipe is a stream and the firmware counts bytes.
     message_size: int
@@ -192,13 +219,13 @@ class InPipe:
 
 
 class Device:
-    """One plugged-in device with one OUT and one IN bulk pipe."""
+    """One plugged-in device with one OUT and one IN pipe; a HID device may have no OUT endpoint and take reports on endpoint 0."""
 
     def __init__(self, description: Description, firmware: Firmware) -> None:
         self.description = description
         self.firmware = firmware
         endpoints = [endpoint for interface in description.interfaces for endpoint in interface.endpoints]
-        self.out_endpoint = next(each for each in endpoints if not each.address & DIRECTION_IN)
+        self.out_endpoint = next((each for each in endpoints if not each.address & DIRECTION_IN), None)
         self.in_endpoint = next(each for each in endpoints if each.address & DIRECTION_IN)
         self.in_pipe = InPipe(self.in_endpoint.packet, firmware.message_size or 1 << 16, firmware.ends_with_empty_packet)
         self.halted: set[int] = set()
@@ -221,13 +248,21 @@ class Device:
         size = firmware.message_size
         if size:
             data = self._assembled + data if self._assembled else data
+            packet = self.out_endpoint.packet if self.out_endpoint is not None else size
             # A message ends with a short packet (an empty one too), or when it is as large as it can be.
-            if len(data) < size and len(data) % self.out_endpoint.packet == 0 and len(data) > len(self._assembled):
+            if len(data) < size and len(data) % packet == 0 and len(data) > len(self._assembled):
                 self._assembled = data
                 return ()
             self._assembled = b""
             data = data[:size]
         return firmware.message(data)
+
+    def is_report(self, setup: bytes) -> bool:
+        """Whether a control request is an output report for a HID interface without an OUT endpoint (HID 1.11 7.2.2)."""
+        if setup[:2] != _SET_REPORT_SETUP or self.out_endpoint is not None:
+            return False
+        value, index = struct.unpack_from("<HH", setup, 2)
+        return value == _OUTPUT_REPORT and any(each.number == index and each.report for each in self.description.interfaces)
 
     def released(self) -> None:
         """The host let go of the interface."""
@@ -258,23 +293,31 @@ class Device:
         return b""
 
     def _get(self, request: int, target: int, value: int, index: int) -> bytes:
-        if request == _GET_DESCRIPTOR and target == _TO_DEVICE:
-            kind, number = value >> 8, value & 0xFF
-            if kind == _DEVICE:
-                return self.description.device()
-            if kind == _CONFIGURATION and number == 0:
-                return self.description.configuration()
-            if kind == _STRING:
-                return self.description.string(number)
-        elif request == _GET_CONFIGURATION and target == _TO_DEVICE:
+        if request == _GET_DESCRIPTOR:
+            return self._descriptor(target, value >> 8, value & 0xFF, index)
+        if request == _GET_CONFIGURATION and target == _TO_DEVICE:
             return bytes([self._configured])
-        elif request == _GET_STATUS:
+        if request == _GET_STATUS:
             if target == _TO_ENDPOINT and (index == 0 or index in self._endpoints):
                 return struct.pack("<H", index in self.halted)
             if target in (_TO_DEVICE, _TO_INTERFACE):
                 return b"\0\0"
-        elif request == _GET_INTERFACE and target == _TO_INTERFACE and index < len(self.description.interfaces):
+        if request == _GET_INTERFACE and target == _TO_INTERFACE and index < len(self.description.interfaces):
             return b"\0"
+        raise PipeStall
+
+    def _descriptor(self, target: int, kind: int, number: int, index: int) -> bytes:
+        description = self.description
+        if target == _TO_INTERFACE:
+            for each in description.interfaces:
+                if each.number == index and each.report and kind in (_HID, _REPORT):
+                    return each.report if kind == _REPORT else each.hid()
+        elif target == _TO_DEVICE and kind == _DEVICE:
+            return description.device()
+        elif target == _TO_DEVICE and kind == _CONFIGURATION and number == 0:
+            return description.configuration()
+        elif target == _TO_DEVICE and kind == _STRING:
+            return description.string(number)
         raise PipeStall
 
     def _set(self, request: int, target: int, value: int, index: int) -> None:

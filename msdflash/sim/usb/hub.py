@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import selectors
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from msdflash.sim.usb.device import DIRECTION_IN, HIGH_SPEED, Device, PipeOverflow, PipeStall
+from msdflash.sim.usb.device import DIRECTION_IN, HID_CLASS, Device, PipeOverflow, PipeStall
 from msdflash.sim.usb.wire import HELLO_BYTES, Address, Op, Request, RequestStream, Role, Status, WireError, pack_reply, parse_hello
 
 _RECEIVE = 1 << 14
-# One bulk round trip at the least: a microframe at high speed, a frame at full speed (USB 2.0 5.8, 8.4.3).
-_ROUND_TRIP = {True: 125e-6, False: 1e-3}
+_KERNEL_DRIVER = "usbhid"
+_PROGRAM = "usbfs"  # Linux's name for the driver of an interface that a program has claimed
 
 
 class Admin(Protocol):
@@ -26,6 +27,10 @@ class Admin(Protocol):
 
     def admin(self, request: Request) -> tuple[int, bytes]:
         """Carry out an admin request; ``(status, payload)``."""
+
+
+class _OpenRefused(Exception):  # noqa: N818 - private way out
+    """This host may not open the device."""
 
 
 class _Session:
@@ -85,6 +90,13 @@ class Hub:
         self.unplug_after: int | None = None
         self.transfers = {"out": 0, "in": 0, "control": 0, "nak": 0}
         self.on_vanish: Callable[[], None] = lambda: None
+        self.on_bind: Callable[[int, str], None] = lambda _interface, _driver: None
+        # Faults.
+        self.open_refusal: Status | None = None
+        self.claimed_elsewhere = False
+        self.short_after: int | None = None
+        self.late = 0.0
+        self._kernel: set[int] = set()
         self._admin = admin
         self._timed = timed
         self._extra = 0.0
@@ -111,6 +123,26 @@ class Hub:
     def watch(self, sock: socket.socket, handler: Callable[[], None]) -> None:
         """Call ``handler`` when ``sock`` becomes readable."""
         self._selector.register(sock, selectors.EVENT_READ, handler)
+
+    def bind_kernel(self) -> None:
+        """As when the device is plugged in: the kernel's HID driver takes every HID interface (modelled on Linux only)."""
+        self._kernel = set()
+        if sys.platform == "linux":
+            self._kernel = {each.number for each in self.device.description.interfaces if each.interface_class == HID_CLASS}
+        self.tell_bindings()
+
+    def tell_bindings(self) -> None:
+        """Tell which driver has each interface."""
+        for each in self.device.description.interfaces:
+            self._tell_binding(each.number)
+
+    def clear_faults(self) -> None:
+        """End every fault of port and device."""
+        self.unplug_after = self.open_refusal = self.short_after = None
+        self.claimed_elsewhere = False
+        self.late = 0.0
+        self.device.hanging = False
+        self.device.halted.clear()
 
     def step(self, until: float | None) -> bool:
         """Wait for events until ``until`` (``time.monotonic()``; None: for ever), handle them; True if there were any."""
@@ -143,6 +175,9 @@ class Hub:
         """Pull the cable: every session dies, and whatever a host does or waits for ends with "no device"."""
         self.plugged = False
         self.unplug_after = None
+        self.short_after = None
+        self.late = 0.0
+        self.claimed_elsewhere = False
         for session in list(self._sessions.values()):
             for connection in list(session.connections):
                 self._drop(connection)
@@ -191,6 +226,16 @@ class Hub:
         session.claims -= interfaces
         if held:
             self.device.released()
+        for each in held:
+            self._tell_binding(each)
+
+    def _claimed(self, interface: int, session: _Session | None = None) -> bool:
+        """Whether another than ``session`` has it."""
+        return self.claimed_elsewhere or any(interface in other.claims for other in self._sessions.values() if other is not session)
+
+    def _tell_binding(self, interface: int) -> None:
+        program = self._claimed(interface)
+        self.on_bind(interface, _PROGRAM if program else _KERNEL_DRIVER if interface in self._kernel else "")
 
     def _readable(self, connection: _Connection) -> None:
         try:
@@ -210,6 +255,9 @@ class Hub:
         except WireError as error:
             self._reply(connection, Status.INVALID, str(error).encode())
             self._drop(connection)
+        except _OpenRefused:
+            self._reply(connection, self.open_refusal or Status.ACCESS)
+            self._drop(connection)
 
     def _greet(self, connection: _Connection, data: bytes) -> bytes:
         """Take the hello; return what came after it."""
@@ -225,6 +273,8 @@ class Hub:
         if not self.plugged:
             raise WireError("unplugged")
         if hello.role is Role.CONTROL:
+            if self.open_refusal is not None:
+                raise _OpenRefused
             session = _Session(self._next_session)
             self._next_session += 1
             self._sessions[session.number] = session
@@ -265,6 +315,9 @@ class Hub:
     def _control(self, connection: _Connection, session: _Session, request: Request) -> None:
         op, index = request.op, request.number
         status, payload = int(Status.OK), b""
+        if op == Op.CONTROL and self.device.is_report(request.payload[:8]):
+            self._transfer(connection, session, request)
+            return
         if op == Op.CONTROL:
             self.transfers["control"] += 1
             try:
@@ -277,14 +330,17 @@ class Hub:
         elif op == Op.CLAIM:
             if all(index != interface.number for interface in self.device.description.interfaces):
                 status = Status.NOT_FOUND
-            elif any(index in other.claims for other in self._sessions.values() if other is not session):
+            elif self._claimed(index, session) or index in self._kernel:
                 status = Status.BUSY
             else:
                 session.claims.add(index)
+                self._tell_binding(index)
         elif op == Op.RELEASE:
             if index not in session.claims:
                 status = Status.NOT_FOUND
             self._release(session, {index})
+        elif op in (Op.DRIVER_ACTIVE, Op.DRIVER_DETACH, Op.DRIVER_ATTACH):
+            status = self._driver(op, index)
         elif op == Op.RESET:
             self._delayed.clear()
             self.device.reset()
@@ -292,24 +348,48 @@ class Hub:
             status = Status.NOT_SUPPORTED
         self._reply(connection, status, payload)
 
+    def _driver(self, op: int, interface: int) -> int:
+        """The kernel's driver on an interface, as libusb asks and moves it (Linux: USBDEVFS_GETDRIVER, _DISCONNECT, _CONNECT)."""
+        known = next((each for each in self.device.description.interfaces if each.number == interface), None)
+        if known is None or (op == Op.DRIVER_DETACH and interface not in self._kernel):
+            return Status.NOT_FOUND
+        if op == Op.DRIVER_ACTIVE:
+            return int(interface in self._kernel)
+        if op == Op.DRIVER_DETACH:
+            self._kernel.discard(interface)
+        elif self._claimed(interface):
+            return Status.BUSY
+        elif interface in self._kernel or known.interface_class != HID_CLASS or sys.platform != "linux":
+            return Status.NOT_FOUND
+        else:
+            self._kernel.add(interface)
+        self._tell_binding(interface)
+        return Status.OK
+
     def _transfer(self, connection: _Connection, session: _Session, request: Request) -> None:
         if self.unplug_after is not None:
             if self.unplug_after <= 0:
                 self.on_vanish()  # in this very transfer
                 return
             self.unplug_after -= 1
-        if any(0 in other.claims for other in self._sessions.values() if other is not session):
+        if self._claimed(0, session):
             self._reply(connection, Status.BUSY)
             return
         op, endpoint = request.op, request.endpoint
-        if not self.device.knows(endpoint):
+        if op == Op.CONTROL:
+            if not self._try(connection, request):
+                self._wait(connection, request)
+        elif not self.device.knows(endpoint):
             self._reply(connection, Status.NOT_FOUND)
         elif (op == Op.IN) != bool(endpoint & DIRECTION_IN) or op not in (Op.IN, Op.OUT):
             self._reply(connection, Status.INVALID)
         elif not self._try(connection, request):
-            self.transfers["nak"] += 1
-            deadline = time.monotonic() + request.timeout_ms / 1000 if request.timeout_ms else float("inf")
-            self._waiting.append(_Waiting(connection, request, deadline))
+            self._wait(connection, request)
+
+    def _wait(self, connection: _Connection, request: Request) -> None:
+        self.transfers["nak"] += 1
+        deadline = time.monotonic() + request.timeout_ms / 1000 if request.timeout_ms else float("inf")
+        self._waiting.append(_Waiting(connection, request, deadline))
 
     def _try(self, connection: _Connection, request: Request) -> bool:
         """Carry a transfer out, or find that the device answers NAK (False)."""
@@ -318,40 +398,50 @@ class Hub:
         if endpoint in device.halted:
             self._reply(connection, Status.PIPE)
             return True
-        if request.op == Op.OUT:
+        if request.op != Op.IN:
             if not device.accepts(len(self._delayed)):
                 return False
             self.transfers["out"] += 1
+            data = request.payload if request.op == Op.OUT else request.payload[8:]
             # The host's transfer is complete when the device has taken the packets; the firmware works on them after that.
-            self._reply(connection, len(request.payload))
-            self._queue(device.out(request.payload))
-            if self._waiting and not self._timed:
+            self._reply(connection, len(data) if request.op == Op.OUT else 0)
+            self._queue(device.out(data))
+            if self._waiting and not self._delayed:
                 self._serve_waiting()
             return True
         if device.hanging or endpoint != device.in_endpoint.address:
             return False
         try:
-            data = device.in_pipe.read(request.wanted)
+            found = device.in_pipe.read(request.wanted)
         except PipeOverflow:
             self._reply(connection, Status.OVERFLOW)
             return True
-        if data is None:
+        if found is None:
             return False
         self.transfers["in"] += 1
-        self._reply(connection, len(data), data)
+        self._reply(connection, len(found), found)
         return True
 
     def _queue(self, answers: tuple[bytes, ...]) -> None:
         """Put answers on the IN pipe, at once or when they would be there."""
-        if not self._timed:
+        if self.short_after is not None:
+            answers = tuple(self._shortened(answer) for answer in answers)
+        if not self._timed and not self.late:
             for answer in answers:
                 self.device.in_pipe.put(answer)
             return
-        speed = self.device.description.speed == HIGH_SPEED
-        cost = _ROUND_TRIP[speed] + self.device.firmware.take_time() + self._extra
-        self._extra = 0.0
+        cost = self.late
+        if self._timed:
+            cost += self.device.description.round_trip() + self.device.firmware.take_time() + self._extra
+            self._extra = 0.0
         self._ready_at = max(time.monotonic(), self._ready_at) + cost
         self._delayed.extend((self._ready_at, answer) for answer in answers)
+
+    def _shortened(self, answer: bytes) -> bytes:
+        if self.short_after:
+            self.short_after -= 1
+            return answer
+        return answer[: max(1, len(answer) // 2)]
 
     def _serve_waiting(self) -> None:
         now = time.monotonic()

@@ -1,13 +1,16 @@
-"""STLINK-V3 probe firmware: 16-byte commands, their data and their answers.
+"""ST-LINK/V2-1 and STLINK-V3 probe firmware: 16-byte commands, their data and their answers.
 
 ST does not publish the protocol. Command numbers and layouts follow what its clients send and expect: OpenOCD
-(``src/jtag/drivers/stlink_usb.c``) and pyOCD (``pyocd/probe/stlink``). What neither shows is assumed, and says so where it stands:
+(``src/jtag/drivers/stlink_usb.c``) and pyOCD (``pyocd/probe/stlink``); the latter also says since which firmware a command exists
+(``constants.py``). What differs from one ST-LINK to another is data: :class:`Model`. What neither shows is assumed, and says so where
+it stands:
 
 * ASSUMED: JTAG_ENTER2 powers the debug domain up and reports a missing acknowledge as 0x0B ("debug power error").
 * ASSUMED: WAIT is repeated ``_RETRIES`` times by the firmware before it becomes 0x10 or 0x14.
 * ASSUMED: a client that dies between a write command and its data leaves nothing behind: letting go of the interface aborts the command.
 * ASSUMED: JTAG_EXIT floats nRESET.
-* ASSUMED: a chip of another maker is refused by JTAG_INIT_AP with 0x1D, as users report of recent firmware.
+* ASSUMED: a chip of another maker is refused by JTAG_INIT_AP with 0x1D, as users report of V2 firmware from J37 on and of V3 firmware.
+* ASSUMED: a command that this firmware does not have yet is answered with 0x42, a bank of the DP that it cannot select is ignored.
 
 The level of nRESET cannot be read back: there is no command for it.
 """
@@ -16,10 +19,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msdflash.sim.port import Ack, Drive
-from msdflash.sim.usb.device import HIGH_SPEED, Description, Endpoint, Interface
+from msdflash.sim.usb.device import FULL_SPEED, HIGH_SPEED, Description, Endpoint, Interface
 from msdflash.sim.usb.swd import (
     AP,
     READ,
@@ -35,8 +39,7 @@ from msdflash.sim.usb.swd import (
 if TYPE_CHECKING:
     from msdflash.sim.port import TargetPort
 
-VENDOR, PRODUCT = 0x0483, 0x374F
-_PACKET = 512
+VENDOR = 0x0483
 _COMMAND_BYTES = 16
 _LONGEST = 6144  # 16 and 32 bit accesses; 8 bit ones are limited to a packet
 _RETRIES = 100
@@ -69,9 +72,51 @@ _WRAP = 1 << 10  # C2.2.2: TAR counts up reliably only within 1 KiB
 
 # The speeds that a V3 offers in its high-performance setting, kHz (as OpenOCD prints them).
 _SPEEDS = (24000, 8000, 3300, 1000, 200, 50, 5)
+# SWD_SET_FREQ of a V2: delay count to Hz (OpenOCD ``stlink_khz_to_speed_map_swd``).
+_DIVISORS = {
+    0: 4_600_000, 1: 1_800_000, 2: 1_200_000, 3: 950_000, 5: 650_000, 7: 480_000,
+    9: 400_000, 10: 360_000, 15: 240_000, 25: 150_000, 31: 125_000, 40: 100_000,
+}  # fmt: skip
 
-# Firmware V3J10M3B5: hardware, SWIM, JTAG/SWD, mass storage, bridge, power.
-_VERSION = (3, 0, 10, 3, 5, 0)
+# Commands of the group 0xF2 that came later than JTAG/SWD firmware 15 of a V2; every V3 has them.
+_SINCE = {0x43: 20, 0x45: 24, 0x46: 24, 0x47: 26, 0x48: 26, 0x49: 28, 0x4B: 28, 0x4C: 28, 0x56: 36}
+_BANKED_DP_SINCE, _OWN_CSW_SINCE, _REFUSES_SINCE = 32, 32, 37
+_V3_ONLY, _V2_ONLY = frozenset({0x61, 0x62, 0x63}), frozenset({0x43})
+
+
+@dataclass(frozen=True)
+class Model:
+    """An ST-LINK with its firmware.
+
+    Attributes:
+        product_id: of its USB device.
+        product: its USB product string.
+        hardware: generation, 2 or 3.
+        jtag: version of the JTAG/SWD part, the J of "V2J37M26".
+        storage: version of the mass-storage part, the M; with it the B of a V3.
+        speed: USB speed.
+        packet: largest USB packet; also the most that an 8-bit access may move.
+    """
+
+    product_id: int
+    product: str
+    hardware: int
+    jtag: int
+    storage: tuple[int, int]
+    speed: int
+    packet: int
+
+    def has(self, since: int) -> bool:
+        """Whether the firmware has what came to V2 with this version."""
+        return self.hardware >= 3 or self.jtag >= since
+
+
+MODELS = {
+    "stlink-v3": Model(0x374F, "STLINK-V3", 3, 10, (3, 5), HIGH_SPEED, 512),
+    "stlink-v2-1": Model(0x374B, "STM32 STLink", 2, 37, (26, 0), FULL_SPEED, 64),
+    # As boards of 2014 had it; pyOCD and others ask for V2J24 at least. ASSUMED: the M.
+    "stlink-v2-old": Model(0x374B, "STM32 STLink", 2, 21, (5, 0), FULL_SPEED, 64),
+}
 # Two ADC words: V = 2 * second * 1.2 / first. 1489 is a 1.2 V reference on 3.3 V, 12 bits.
 _REFERENCE = 1489
 
@@ -79,11 +124,11 @@ _READS = {0x07: 4, 0x0C: 1, 0x47: 2}
 _WRITES = {0x08: 4, 0x0D: 1, 0x48: 2}
 
 
-def description(serial: str) -> Description:
-    """The debug interface as an STLINK-V3 shows it: number 0, OUT 0x01, IN 0x81, trace 0x82."""
-    endpoints = (Endpoint(0x01, _PACKET), Endpoint(0x81, _PACKET), Endpoint(0x82, _PACKET))
-    interface = Interface(0, 0xFF, 0xFF, 0xFF, "ST-Link Debug", endpoints)
-    return Description(VENDOR, PRODUCT, 0x0100, (0xEF, 2, 1), HIGH_SPEED, "STMicroelectronics", "STLINK-V3", serial, (interface,))
+def description(model: Model, serial: str) -> Description:
+    """The debug interface as V2-1 and V3 show it: number 0, OUT 0x01, IN 0x81, trace 0x82."""
+    interface = Interface(0, 0xFF, 0xFF, 0xFF, "ST-Link Debug", tuple(Endpoint(address, model.packet) for address in (0x01, 0x81, 0x82)))
+    names = ("STMicroelectronics", model.product, serial)
+    return Description(VENDOR, model.product_id, 0x0100, (0xEF, 2, 1), model.speed, *names, (interface,))
 
 
 class _RefusedError(Exception):
@@ -98,6 +143,7 @@ class StLink:
     """The firmware.
 
     Args:
+        model: which ST-LINK.
         port: the target's connector.
         board_id: the Mbed board id that it tells, four characters; empty: none.
         foreign: the chip is not ST's.
@@ -108,12 +154,13 @@ class StLink:
     capacity = 8
     ends_with_empty_packet = False  # clients ask for exactly what they expect; an empty packet would be their next answer
 
-    def __init__(self, port: TargetPort, board_id: str, foreign: bool, pass_time: Callable[[float], None]) -> None:
+    def __init__(self, model: Model, port: TargetPort, board_id: str, foreign: bool, pass_time: Callable[[float], None]) -> None:
+        self._model = model
         self._port = port
         self._wire = Wire(port, pass_time)
         self._wire.retries = _RETRIES
         self._board_id = board_id
-        self._foreign = foreign
+        self._refuses = foreign and model.has(_REFUSES_SINCE)
         self._mode = _MODE_MASS
         self._held = b""
         self._writing: bytes | None = None
@@ -127,9 +174,10 @@ class StLink:
             0xF4: lambda _: b"",  # SWIM exit
             0xF5: lambda _: bytes((self._mode, 0)),
             0xF7: self._voltage,
-            0xFB: self._version_extended,
         }
-        self._commands: dict[int, Callable[[bytes], bytes]] = {
+        if model.hardware >= 3:
+            self._top[0xFB] = self._version_extended
+        commands: dict[int, Callable[[bytes], bytes]] = {
             0x21: self._exit,
             0x30: self._enter,
             0x31: self._idcodes,
@@ -139,6 +187,7 @@ class StLink:
             0x40: lambda _: _status(_SWV_NOT_AVAILABLE),
             0x41: lambda _: _status(_SWV_NOT_AVAILABLE),
             0x42: lambda _: b"\0\0",
+            0x43: self._set_divisor,
             0x45: self._read_register,
             0x46: self._write_register,
             0x49: lambda _: _status(OK),
@@ -149,7 +198,12 @@ class StLink:
             0x62: self._speeds,
             0x63: lambda _: struct.pack("<HHI", OK, 0, 0),
         }
+        others = _V2_ONLY if model.hardware >= 3 else _V3_ONLY
+        self._commands = {number: how for number, how in commands.items() if self._knows(number) and number not in others}
         self.reset()
+
+    def _knows(self, number: int) -> bool:
+        return self._model.has(_SINCE.get(number, 0))
 
     def message(self, data: bytes) -> tuple[bytes, ...]:
         """Take bytes as they come: a command, or the data of the write command before."""
@@ -167,7 +221,7 @@ class StLink:
                 data = data[length:]
                 continue
             command, data = data[:_COMMAND_BYTES].ljust(_COMMAND_BYTES, b"\0"), data[_COMMAND_BYTES:]
-            if command[0] == 0xF2 and command[1] in _WRITES:
+            if command[0] == 0xF2 and command[1] in _WRITES and self._knows(command[1]):
                 if command[6:8] != b"\0\0":
                     self._writing = command
                 continue
@@ -203,16 +257,21 @@ class StLink:
 
     def _debug(self, command: bytes) -> bytes:
         number = command[1]
-        if number in _READS:
+        if number in _READS and self._knows(number):
             return self._read_memory(command)
         handler = self._commands.get(number)
         return handler(command) if handler is not None else _status(_UNKNOWN_COMMAND)
 
     def _version(self, _: bytes) -> bytes:
-        return struct.pack(">H", _VERSION[0] << 12) + struct.pack("<HH", VENDOR, PRODUCT)
+        """Generation and, of a V2, JTAG and mass-storage versions in 4, 6 and 6 bits; a V3 tells its own in the extended version."""
+        model = self._model
+        versions = model.jtag << 6 | model.storage[0] if model.hardware < 3 else 0
+        return struct.pack(">H", model.hardware << 12 | versions) + struct.pack("<HH", VENDOR, model.product_id)
 
     def _version_extended(self, _: bytes) -> bytes:
-        return struct.pack("<6BHHH", *_VERSION, 0, VENDOR, PRODUCT)
+        """Hardware, SWIM, JTAG/SWD, mass storage, bridge, power."""
+        model = self._model
+        return struct.pack("<6BHHH", model.hardware, 0, model.jtag, *model.storage, 0, 0, VENDOR, model.product_id)
 
     def _voltage(self, _: bytes) -> bytes:
         return struct.pack("<II", _REFERENCE, max(0, round(self._port.vtref() * _REFERENCE / 2.4)))
@@ -268,8 +327,7 @@ class StLink:
         port, address = struct.unpack_from("<HH", command, 2)
         try:
             if port == _DP_PORT:
-                if address & 0xC == 4:
-                    self._set_select((self._select or 0) & ~0xF | address >> 4 & 0xF)
+                self._set_bank(address)
                 value = self._dp(address & 0xC | READ)
             else:
                 value = self._read_ap(port, address)
@@ -281,8 +339,7 @@ class StLink:
         port, address, value = struct.unpack_from("<HHI", command, 2)
         try:
             if port == _DP_PORT:
-                if address & 0xC == 4:
-                    self._set_select((self._select or 0) & ~0xF | address >> 4 & 0xF)
+                self._set_bank(address)
                 self._dp(address & 0xC, value)
                 if address & 0xC == 8:
                     self._select = value
@@ -296,7 +353,7 @@ class StLink:
         return _status(OK)
 
     def _init_ap(self, command: bytes) -> bytes:
-        if self._foreign:
+        if self._refuses:
             return _status(_BAD_AP)
         try:
             identity = self._read_ap(command[2], 0xFC)
@@ -314,6 +371,14 @@ class StLink:
             return struct.pack("<HHI", _FREQUENCY, 0, 0)
         self._wire.set_clock(speed * 1000)
         return struct.pack("<HHI", OK, 0, speed)
+
+    def _set_divisor(self, command: bytes) -> bytes:
+        """SWD_SET_FREQ."""
+        hertz = _DIVISORS.get(int.from_bytes(command[2:4], "little"))
+        if hertz is None:
+            return _status(_FREQUENCY)
+        self._wire.set_clock(hertz)
+        return _status(OK)
 
     def _speeds(self, _: bytes) -> bytes:
         speeds = (*_SPEEDS, 0, 0, 0)
@@ -356,6 +421,12 @@ class StLink:
             self._dp(WRITE_SELECT, value)
             self._select = value
 
+    def _set_bank(self, address: int) -> None:
+        """DPBANKSEL for register 4, out of the address bits 7:4 (ADIv5.2 B2.2.11); older firmware knows bank 0 only."""
+        if address & 0xC == 4:
+            bank = address >> 4 & 0xF if self._model.has(_BANKED_DP_SINCE) else 0
+            self._set_select((self._select or 0) & ~0xF | bank)
+
     def _read_ap(self, ap: int, address: int) -> int:
         self._set_select(ap << 24 | address & 0xF0)
         self._ap(AP | READ | address & 0xC)
@@ -364,7 +435,8 @@ class StLink:
     def _set_csw(self, command: bytes, size: int) -> None:
         ap = command[8]
         self._set_select(ap << 24)
-        wanted = (int.from_bytes(command[9:12], "little") << 8 or _CSW_DEFAULT) | _CSW_INCREMENT | size >> 1
+        own = int.from_bytes(command[9:12], "little") << 8 if self._model.has(_OWN_CSW_SINCE) else 0
+        wanted = (own or _CSW_DEFAULT) | _CSW_INCREMENT | size >> 1
         if self._csw.get(ap) != wanted:
             self._csw.pop(ap, None)
             self._ap(_CSW, wanted)
@@ -420,9 +492,8 @@ class StLink:
             return
         self._last_status, self._last_address = OK, 0
 
-    @staticmethod
-    def _unfit(address: int, length: int, size: int) -> bool:
-        return bool(address % size or length % size or length > (_PACKET if size == 1 else _LONGEST))
+    def _unfit(self, address: int, length: int, size: int) -> bool:
+        return bool(address % size or length % size or length > (self._model.packet if size == 1 else _LONGEST))
 
 
 def _status(code: int) -> bytes:

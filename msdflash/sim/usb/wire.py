@@ -38,6 +38,18 @@ class WireError(Exception):
     """The other side does not keep to the protocol, or speaks another version of it."""
 
 
+class RefusedError(OSError):
+    """The board refuses the connection.
+
+    Attributes:
+        status: a :class:`Status`.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        self.status = status
+        super().__init__(f"the board refused the connection ({status}): {text}")
+
+
 class Role(IntEnum):
     """What a connection is for."""
 
@@ -59,6 +71,9 @@ class Op(IntEnum):
     TALLIES = 8  # admin: the reply is JSON
     FLASH = 9  # admin: timeout = offset, wanted = bytes
     SHUTDOWN = 10
+    DRIVER_ACTIVE = 11  # number = interface; a kernel driver sits on it: 1, else 0
+    DRIVER_DETACH = 12
+    DRIVER_ATTACH = 13
 
 
 class Status(IntEnum):
@@ -252,6 +267,7 @@ class Caller:
 
         Raises:
             OSError: nobody listens there, or it did not answer in ``timeout`` seconds.
+            RefusedError: it does not let this connection in.
             WireError: something else listens there.
         """
         self._sock = dial(address, timeout)
@@ -264,7 +280,7 @@ class Caller:
             raise
         if status < 0:
             self._sock.close()
-            raise OSError(f"the board refused the connection ({status}): {payload.decode('utf-8', 'replace')}")
+            raise RefusedError(status, payload.decode("utf-8", "replace"))
         self.session = status
 
     def call(
