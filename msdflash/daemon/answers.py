@@ -158,10 +158,11 @@ class Answers:
         return retire(opened, drop, self._spool, self._attic, flashed=flashed, name=name)
 
     def _settle_spool(self, opened: Opened, drop: Drop, *, flashed: bool) -> None:
-        if flashed and drop.spool is not None:
-            self._spool.remove(drop.spool)
-        elif not flashed:
+        if not flashed:
             self._takes.keep_copy(drop)
+        if drop.spool is not None:
+            self._spool.remove(drop.spool)
+        if not flashed:
             for store in (self._attic, inside(opened, self._attic)):
                 store.trim(self._journal.open)
 

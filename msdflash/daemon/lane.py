@@ -323,6 +323,7 @@ class Lane:
             sha256=drop.sha256,
             base=self.config.base,
             resumed=resumed,
+            beside=str(self._spool.beside(drop.spool or "")),
         )
         try:
             if self._stopping.is_set():

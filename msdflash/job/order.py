@@ -36,6 +36,7 @@ class FlashOrder(msgspec.Struct, frozen=True, tag="flash"):
         sha256: of the file.
         base: address for files that carry none, or None for the boot flash.
         resumed: an earlier attempt at this drop was interrupted: equal flash is success without programming.
+        beside: file for the bytes beside the image while their sectors are erased, put back when resumed; or None.
     """
 
     job: str
@@ -45,6 +46,7 @@ class FlashOrder(msgspec.Struct, frozen=True, tag="flash"):
     sha256: str
     base: int | None = None
     resumed: bool = False
+    beside: str | None = None
 
 
 class DiagnoseOrder(msgspec.Struct, frozen=True, tag="diagnose"):

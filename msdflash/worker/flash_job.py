@@ -18,7 +18,7 @@ from msdflash.image.segments import Image
 from msdflash.job.order import FlashOrder
 from msdflash.job.outcome import ImageFacts, Tried
 from msdflash.job.steps import Step
-from msdflash.worker import measure, observe, plan, probe, program, silicon, target
+from msdflash.worker import beside, measure, observe, plan, probe, program, silicon, target
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.measure import DEMCR, DHCSR, S_HALT
 from msdflash.worker.raw import RawTarget
@@ -60,7 +60,7 @@ class FlashJob:
                 self.channel.tried.append(Tried("read flash after the interruption", "it held the image already: completed before"))
             self.channel.touch(verified=self.channel.changed.affected)
         else:
-            self._write(plans)
+            self._write(plans, image)
         self.channel.proved = True
         self._observe()
 
@@ -194,18 +194,21 @@ class FlashJob:
             done += count
             channel.progress(min(done, image.size), image.size, program.transfer_deadline(count))
 
+        def transform(address: int, data: bytes) -> bytes:
+            return transforms.apply_to(address, data, names)
+
+        erased = [(region, target.erased_byte(region, self.family)) for region in regions]
         try:
-            plans = plan.make(
-                self._session().target,
-                [(region, target.erased_byte(region, self.family)) for region in regions],
-                image,
-                lambda address, data: transforms.apply_to(address, data, names),
-                advance,
-            )
+            plans = plan.make(self._session().target, erased, image, transform, advance)
         except StepFailed:
             raise
         except Exception as error:
             raise self._trouble("flash-read", "reading the flash failed", error) from error
+        if self.order.resumed and self.order.beside is not None:
+            plans, count = beside.restore(plans, beside.recall(Path(self.order.beside), image.sha256), image, transform)
+            if count:
+                result = f"{count} were erased when the interruption came; they are put back"
+                channel.tried.append(Tried("kept the bytes beside the image before erasing", result))
         channel.tally("sectors_read", sum(len(item.sectors) for item in plans))
         covered = sum(len(sector.new) for item in plans for sector in item.sectors)
         wanted = sum(program.planned_bytes(item) for item in plans)
@@ -219,7 +222,13 @@ class FlashJob:
                 program.refuse_protected(item, ranges)
         return plans
 
-    def _write(self, plans: list[plan.RegionPlan]) -> None:
+    def _write(self, plans: list[plan.RegionPlan], image: Image) -> None:
+        if self.order.beside is not None:
+            try:
+                beside.keep(Path(self.order.beside), plans, image, resumed=self.order.resumed)
+            except OSError as error:
+                message = f"the bytes beside the image cannot be kept on the disk: {error.strerror}; nothing was erased"
+                raise StepFailed("unexpected", message) from error
         writer = Writer(self.channel, self._session().target, self._core(), self.family)
         try:
             writer.write(plans)

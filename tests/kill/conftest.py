@@ -134,7 +134,8 @@ class Rig:
         """End the daemon as a service manager does."""
         if self.daemon is not None:
             self.daemon.terminate()
-            assert self.daemon.wait(seconds) == 0, self.said()
+            # By the signal itself, if it came before the daemon was ready for it.
+            assert self.daemon.wait(seconds) in (0, -signal.SIGTERM), self.said()
             self.daemon = None
 
     def workers(self) -> list[psutil.Process]:
@@ -165,9 +166,11 @@ class Rig:
     def arm(self, point: str, action: str = "daemon") -> None:
         self.arm_file.write_text(f"{point} {action}", encoding="ascii")
 
-    def drop(self, name: str, data: bytes, content: bytes | None = None) -> None:
-        """As ``mv`` from elsewhere. ``content``: the file, if it is not the image as Intel hex."""
-        file = hex_file(data) if content is None else content
+    def drop(self, name: str, data: bytes, *, spoiled: bool = False) -> None:
+        """As ``mv`` from elsewhere: the image as Intel hex, or one that is none because one digit is wrong."""
+        file = hex_file(data)
+        if spoiled:
+            file = file[:-20] + bytes([file[-20] ^ 1]) + file[-19:]
         self.drops.append((name, file))
         self.images[sha256(file).hexdigest()] = data
         outside = self.home / "drives" / f"outside-{name}"
