@@ -217,6 +217,7 @@ def test_the_board_dies(rig: Any) -> None:
     rig.stop()
 
 
+@pytest.mark.slow
 def test_terminated_while_programming_and_a_stopped_worker(rig: Any) -> None:
     """SIGTERM waits for a job that changes the chip; a worker that stands still is killed at its deadline, and the step is named."""
     rig.start()
