@@ -37,5 +37,6 @@ BOARDS = {
     "nrf52840-dk-v3": BoardKind("1102", NORDIC, "nRF52840-DK", "nrf52840-f0", "nrf52840"),
     "frdm-k64f": BoardKind("0240", NXP, "FRDM-K64F", "k64f", "k64f"),
     "frdm-kl25z": BoardKind("0200", NXP, "FRDM-KL25Z", "kl25z", "kl25z"),
+    "lpc1768-mbed": BoardKind("1010", NXP, "mbed LPC1768", "lpc1768", "lpc1768"),
     "nrf51-dk": BoardKind("1100", NORDIC, "nRF51-DK", "nrf51822", "nrf51"),
 }

@@ -91,6 +91,10 @@ class Habits:
         """A locked-up core resets the chip."""
         return False
 
+    def debug_dead(self) -> bool:
+        """The chip has switched its debug port off."""
+        return False
+
     def core_held(self) -> bool:
         """A register keeps the core, and nothing else, in reset."""
         return False
@@ -199,7 +203,7 @@ class Soc:
         """The system reset begins or ends."""
         self._held = held
         self.dp.debug_power = not held or self.habits.debug_in_reset == "alive"
-        self.dp.deaf = held and self.habits.debug_in_reset == "silent"
+        self.dp.deaf = (held and self.habits.debug_in_reset == "silent") or self.habits.debug_dead()
 
     @property
     def held(self) -> bool:

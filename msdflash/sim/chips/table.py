@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from msdflash.sim.chips import kinetis, nrf
+from msdflash.sim.chips import kinetis, lpc17, nrf
 from msdflash.sim.chips.stm32f1 import Stm32F103
 from msdflash.sim.chips.stm32f4 import Stm32F411
 from msdflash.sim.chips.stm32l0 import Stm32L031
@@ -22,6 +22,7 @@ CHIPS: dict[str, Callable[[int], Chip]] = {
     "stm32f103rc": Stm32F103,
     "stm32l031x6": Stm32L031,
     **{name: partial(kinetis.Kinetis, part) for name, part in kinetis.PARTS.items()},
+    lpc17.Lpc1768.name: lpc17.Lpc1768,
     **{name: partial(nrf.Nrf, part) for name, part in nrf.PARTS.items()},
 }
 """Takes a serial number, which goes into the chip's unique id."""

@@ -1,11 +1,14 @@
 /* Cells in RAM that a debugger can watch, and registers of the STM32L476 (RM0351). With ANY_CHIP nothing but the core is used,
- * and 4 KiB of RAM at 0x20000000. */
+ * and 4 KiB of RAM, at 0x20000000 unless RAM says otherwise. */
 #include <stdint.h>
 
 #define REG(address) (*(volatile uint32_t *)(address))
-#define COUNT REG(0x20000100)   /* grows while the firmware lives */
-#define SECOND REG(0x20000104)  /* a second count, or a mark */
-#define VERSION REG(0x20000108) /* which build is running */
+#ifndef RAM
+#define RAM 0x20000000u
+#endif
+#define COUNT REG(RAM + 0x100)   /* grows while the firmware lives */
+#define SECOND REG(RAM + 0x104)  /* a second count, or a mark */
+#define VERSION REG(RAM + 0x108) /* which build is running */
 
 #define RCC_AHB2ENR REG(0x4002104C)
 #define GPIOA_MODER REG(0x48000000)
@@ -15,7 +18,7 @@
 #define SYST_CVR REG(0xE000E018)
 
 #ifdef ANY_CHIP
-#define STACK_TOP 0x20001000u
+#define STACK_TOP (RAM + 0x1000u)
 #else
 #define STACK_TOP 0x20018000u
 #endif
