@@ -29,6 +29,7 @@ class Memory:
         volatile: the bytes are lost with the supply.
         forbidden: the processor's own accesses fail.
         gate: asked for each debugger access with (address, is_write); True refuses it with a bus error.
+        by_words: asked for each block that a debugger reads with (address, length); True has it read word by word.
         filter: a defect: takes (offset, new bytes) and gives the bytes that really arrive.
         on_store: takes (address, size, value) of a debugger's store where a controller wants it.
     """
@@ -42,6 +43,7 @@ class Memory:
         self.volatile = volatile
         self.forbidden = False
         self.gate: Callable[[int, bool], bool] | None = None
+        self.by_words: Callable[[int, int], bool] | None = None
         self.filter: Callable[[int, bytes], bytes] | None = None
         self.on_store: Callable[[int, int, int], None] | None = None
 
@@ -122,6 +124,8 @@ class Bus:
         if not isinstance(owner, Memory) or address + length > owner.base + owner.size:
             return None
         if owner.gate is not None and owner.gate(address, False):
+            return None
+        if owner.by_words is not None and owner.by_words(address, length):
             return None
         offset = address - owner.base
         return bytes(owner.data[offset : offset + length])

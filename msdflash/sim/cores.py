@@ -1,7 +1,7 @@
 """Processor cores as a debugger tells them apart: one row a core.
 
-Sources: technical reference manuals of the cores (Cortex-M0 DDI 0432, M0+ DDI 0484, M3 DDI 0337, M4 DDI 0439), chapters on debug and on
-identification; Armv6-M ARM (DDI 0419) C1; access port identities as OpenOCD and pyOCD list them from real parts.
+Sources: technical reference manuals of the cores (Cortex-M0 DDI 0432, M0+ DDI 0484, M3 DDI 0337, M4 DDI 0439, M7 DDI 0489), chapters on
+debug and on identification; Armv6-M ARM (DDI 0419) C1; access port identities as OpenOCD and pyOCD list them from real parts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ _FIXED_V7M = {
 }  # fmt: skip
 _FPU = {0xF40: 0x10110021, 0xF44: 0x11000011, 0xF48: 0x40}  # MVFR0..2: single precision
 
+_FPU_DOUBLE = {0xF40: 0x10110221, 0xF44: 0x12000011, 0xF48: 0x40}  # MVFR0..2: single and double precision
+
 
 class CoreKind(msgspec.Struct, frozen=True):
     """One kind of core.
@@ -30,6 +32,7 @@ class CoreKind(msgspec.Struct, frozen=True):
         table_part: part number of the core's own ROM table.
         fixed: read-only words of the system control space, by offset.
         breakpoints: code comparators.
+        fpb_version: of the breakpoint unit: 1 matches in the code area only, 2 anywhere (DDI 0403 C1.11.3).
         mainline: Armv7-M: configurable faults with status registers, vector catch for each. Armv6-M has HardFault alone.
         vtor: the vector table can be moved.
         wrap: the access port's address steps within blocks of this size.
@@ -43,6 +46,7 @@ class CoreKind(msgspec.Struct, frozen=True):
     table_part: int = 0x4C4
     fixed: dict[int, int] = {}
     breakpoints: int = 6
+    fpb_version: int = 1
     mainline: bool = True
     vtor: bool = True
     wrap: int = 4096
@@ -56,6 +60,18 @@ CORES = {
     # The emulator has no M0+; its M0 runs the same instructions (DDI 0419 covers both).
     "cortex-m0plus": CoreKind("M0", 0x410CC601, 0x04770031, (0x008, 0x00A, 0x00B), _SMALL, 0x4C0, breakpoints=4, mainline=False, wrap=1024),
     "cortex-m3": CoreKind("M3", 0x412FC230, 0x24770011, (0x000, 0x002, 0x003), fixed=_FIXED_V7M),
+    "cortex-m7": CoreKind(
+        "M7",
+        0x411FC271,
+        0x84770001,
+        (0x00C, 0x002, 0x00E),
+        (_SCS, _DWT, _FPB, _ITM),
+        0x4C7,
+        fixed={**_FIXED_V7M, **_FPU_DOUBLE},
+        breakpoints=8,
+        fpb_version=2,
+        wrap=1024,
+    ),
     "cortex-m4": CoreKind("M4", 0x410FC241, 0x24770011, fixed={**_FIXED_V7M, **_FPU}),
 }
 """Cores by name, as chips ask for them."""

@@ -110,7 +110,8 @@ class Fpb(RegisterPage):
         """Value of a register."""
         if word == 0x00:
             kind = self._core.kind  # NUM_CODE; NUM_LIT 2 on Armv7-M, none on Armv6-M
-            return (0x200 if kind.mainline else 0) | kind.breakpoints << 4 | self.values.get(0, 0) & 1
+            literals = 0x200 if kind.mainline and kind.fpb_version == 1 else 0
+            return kind.fpb_version - 1 << 28 | literals | kind.breakpoints << 4 | self.values.get(0, 0) & 1
         return super().load(word)
 
     def store(self, word: int, value: int) -> None:
@@ -122,7 +123,9 @@ class Fpb(RegisterPage):
         for index in range(self._core.kind.breakpoints):
             comparator = self.values.get(8 + 4 * index, 0)
             address: int | None = None
-            if enabled and comparator & 1 and comparator >> 30 in (1, 2):
+            if self._core.kind.fpb_version == 2:
+                address = comparator & ~1 if enabled and comparator & 1 else None
+            elif enabled and comparator & 1 and comparator >> 30 in (1, 2):
                 address = (comparator & 0x1FFFFFFC) | (2 if comparator >> 30 == 2 else 0)
             if self._core.breakpoints.get(index) != address:
                 self._core.set_breakpoint(index, address)
