@@ -1,0 +1,313 @@
+"""Run pyOCD's own functional tests, unmodified, against boards of the bench.
+
+They were written by pyOCD's maintainers for real boards, and know nothing of the bench. They come with pyOCD's source distribution,
+which is fetched from PyPI when needed and never kept in the repository. Each test runs in a process of its own, in a copy of their
+folder with a generated ``pyocd.yaml`` in it, on a bus with one board. The board stays the same from test to test, as on a desk; before
+the first one it is given the test image, since boards leave the factory with a program and two of the tests expect one.
+
+    python tests/validation/pyocd_tests.py                        # every board, both probes, every test; several minutes
+    python tests/validation/pyocd_tests.py -b nucleo-l476rg -p stlink-v3 -t "flash test"
+    python tests/validation/pyocd_tests.py --mutants halt-ignored wrong-bank    # which test notices a seeded defect first
+
+Needs ``arm-none-eabi-objcopy`` on the PATH, and the extra ``sim``; for the GDB test also ``arm-none-eabi-gdb-py`` (a link of that name to a
+``gdb-multiarch`` with Python will do).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import platformdirs
+
+from msdflash.sim import client
+from msdflash.sim.boards import BOARDS
+from msdflash.sim.spec import parse
+
+PYOCD = "0.46.0"
+PROBES = ("cmsis-dap", "stlink-v3")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """How pyOCD names a board's chip, and which of its test images was built for it."""
+
+    target: str
+    binary: str
+
+
+SUBJECTS = {
+    "nucleo-l476rg": Subject("stm32l475xg", "NUCLEO_L476RG.bin"),
+    "stm32f103rc": Subject("stm32f103rc", "ST-Nucleo-F103RB.bin"),
+    "nucleo-f429zi": Subject("stm32f429xi", "nucleo_f429zi.bin"),
+    "nucleo-l031k6": Subject("stm32l031x6", "NUCLEO_L053R8.bin"),
+    "nrf52840-dk": Subject("nrf52840", "l1_nrf52840-dk.bin"),
+    "nrf51-dk": Subject("nrf51", "l1_nrf51-dk.bin"),
+    "frdm-k64f": Subject("k64f", "l1_k64f.bin"),
+    "frdm-kl25z": Subject("kl25z", "l1_kl25z.bin"),
+    "mbed-lpc1768": Subject("lpc1768", "l1_lpc1768.bin"),
+}
+"""By the bench's name. Rows whose board the bench does not have are left out."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One of pyOCD's tests.
+
+    Attributes:
+        name: as ``automated_test.py`` spells it, in lower case.
+        seconds: how long it may take.
+        needs: a program without which it cannot run.
+    """
+
+    name: str
+    seconds: float = 180
+    needs: str = ""
+
+
+TRIALS = (
+    Trial("basic test"),
+    Trial("json lists test"),
+    Trial("connect test"),
+    Trial("speed test"),
+    Trial("cortex test"),
+    Trial("concurrency test"),
+    Trial("flash test", 420),
+    Trial("flash loader test"),
+    Trial("debug context test"),
+    Trial("gdb test", 300, "arm-none-eabi-gdb-py"),
+    Trial("commands test"),
+    Trial("commander test"),
+    Trial("probeserver test"),
+    Trial("user script test"),
+)
+
+COUNT = re.compile(r"Pass count (\d+) of (\d+)")
+VERDICT = re.compile(r": finished (.+)\.\.\. (PASSED|FAILED)")
+COMPLAINT = re.compile(r"^.*(?:\bTEST FAILED|\bFAILED\b|\bERROR\b|^Failed to|Exception |test failed|Error:).*$", re.MULTILINE)
+HARMLESS = re.compile(r"got expected error|Failed to find pattern|finished .*\.\.\.|PASSED")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one test said.
+
+    Attributes:
+        verdict: ``passed``, ``failed``, ``timeout`` or ``not run``.
+        count: how many of its checks passed of how many, where it counts them.
+        complaints: lines that speak of a failure. Some tests print an error and pass all the same, so these are read too.
+    """
+
+    board: str
+    probe: str
+    test: str
+    verdict: str
+    count: str
+    seconds: float
+    complaints: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Passed, and nothing in its output says otherwise."""
+        return self.verdict == "passed" and not self.complaints
+
+
+def fetch(folder: Path) -> Path:
+    """The unpacked source distribution below ``folder``; downloaded with pip unless it is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unpacked = folder / f"pyocd-{PYOCD}"
+    if not unpacked.is_dir():
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "pyocd"]
+        subprocess.run([*pip, "-d", str(folder), f"pyocd=={PYOCD}"], check=True, timeout=300)
+        with tarfile.open(next(folder.glob("pyocd-*.tar.gz"))) as archive:
+            archive.extractall(folder, filter="data")
+    return unpacked
+
+
+def cache() -> Path:
+    """Where the download is kept between runs: outside the repository."""
+    return Path(platformdirs.user_cache_dir("msdflash-validation"))
+
+
+class Bench:
+    """One board with its probe on a bus of its own, and a folder that tells pyOCD which target it is."""
+
+    def __init__(self, sdist: Path, board: str, probe: str, mutant: str = "") -> None:
+        self._stack = ExitStack()
+        self.board, self.probe = board, probe
+        self.root = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="v-")))
+        for name in ("test", "src"):  # the tests write into their own folder: give them a copy
+            shutil.copytree(sdist / name, self.root / "pyocd" / name, ignore=shutil.ignore_patterns("unit", "packs"))
+        self.project = self.root / "pyocd" / "test"
+        spec = parse(f"{board},probe={probe}")
+        subject = SUBJECTS[board]
+        yaml = f"probes:\n  {spec.serial}:\n    target_override: {subject.target}\n    test_binary: {subject.binary}\n"
+        (self.project / "pyocd.yaml").write_text(yaml, encoding="utf-8")
+        self.bus = self.root / "bus"
+        self.serial = spec.serial
+        if mutant:
+            self._serve_mutant(mutant, spec.text())
+        else:
+            self._stack.enter_context(client.start(spec, bus=self.bus))
+
+    def load(self) -> None:
+        """Give a new board its first program. Raises :class:`subprocess.SubprocessError`."""
+        subject = SUBJECTS[self.board]
+        image = self.root / "pyocd" / "test" / "data" / "binaries" / subject.binary
+        command = [sys.executable, "-m", "pyocd", "load", "-W", "-u", self.serial, str(image)]
+        environment = os.environ | client.environment(self.bus, only=True)
+        subprocess.run(command, cwd=self.project, env=environment, stdin=subprocess.DEVNULL, check=True, capture_output=True, timeout=120)
+
+    def _serve_mutant(self, mutant: str, spec: str) -> None:
+        self.bus.mkdir(mode=0o700)
+        script = Path(__file__).with_name("mutants.py")
+        command = [sys.executable, str(script), "serve", mutant, "--owned", "--bus", str(self.bus), spec]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        self._stack.callback(process.wait, 10)
+        if process.stdin is not None:
+            self._stack.callback(process.stdin.close)
+        deadline = time.monotonic() + 20
+        while not client.boards(self.bus):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the board with {mutant} did not start")
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """End the board and remove the folders."""
+        self._stack.close()
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, trial: Trial, log: Path | None = None) -> Result:
+        """Run one of pyOCD's tests to its end or its deadline."""
+        if trial.needs and shutil.which(trial.needs) is None:
+            return Result(self.board, self.probe, trial.name, "not run", "", 0.0, (f"needs {trial.needs}",))
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+        environment = os.environ | client.environment(self.bus, only=True) | {"PATH": path, "TMPDIR": str(self.root), "PYTHONUTF8": "1"}
+        script = self.root / "pyocd" / "test" / "automated_test.py"
+        begin = time.monotonic()
+        with subprocess.Popen(
+            [sys.executable, str(script), "-b", self.serial, "-i", trial.name],
+            cwd=self.project,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        ) as process:
+            try:
+                output = process.communicate(timeout=trial.seconds)[0]
+                timed_out = False
+            except subprocess.TimeoutExpired:
+                process.kill()
+                output = process.communicate()[0]
+                timed_out = True
+        if log is not None:
+            log.mkdir(parents=True, exist_ok=True)
+            (log / f"{self.board}_{self.probe}_{trial.name.replace(' ', '_')}.log").write_text(output, encoding="utf-8")
+        return self._judge(trial, output, time.monotonic() - begin, timed_out)
+
+    def _judge(self, trial: Trial, output: str, seconds: float, timed_out: bool) -> Result:
+        said = VERDICT.search(output)
+        verdict = "timeout" if timed_out else {"PASSED": "passed"}.get(said[2] if said else "", "failed")
+        counted = COUNT.findall(output)
+        count = f"{counted[-1][0]}/{counted[-1][1]}" if counted else ""
+        body = output.partition("------ TEST RESULTS ------")[0]
+        lines = (found[0].strip() for found in COMPLAINT.finditer(body))
+        complaints = tuple(dict.fromkeys(line for line in lines if line and not HARMLESS.search(line)))
+        if not said and not timed_out:
+            complaints += (f"no verdict: {output.strip().splitlines()[-1] if output.strip() else 'no output'}",)
+        return Result(self.board, self.probe, trial.name, verdict, count, seconds, complaints)
+
+
+SHARP = ("cortex test", "flash loader test", "connect test", "basic test")
+"""What mutants are tried with, quick ones first."""
+
+
+def killer(sdist: Path, board: str, probe: str, mutant: str) -> str:
+    """Which of pyOCD's tests first notices a seeded defect, and how; empty if none does. A test that only takes too long proves nothing."""
+    with Bench(sdist, board, probe, mutant) as bench:
+        try:
+            bench.load()
+        except subprocess.CalledProcessError as error:
+            return f"pyocd load: {error.stderr.decode(errors='replace').strip().splitlines()[-1]}"
+        for name in SHARP:
+            result = bench.run(Trial(name, 150))
+            if result.verdict == "failed" or (result.verdict == "passed" and result.complaints):
+                return f"{name}: {result.verdict} {result.count}; {'; '.join(result.complaints[:2])}"
+    return ""
+
+
+def table(results: list[Result]) -> str:
+    """The results as a Markdown table: one line a test, one column a board and probe."""
+    columns = list(dict.fromkeys((result.board, result.probe) for result in results))
+    by_place = {(result.test, result.board, result.probe): result for result in results}
+    lines = ["| test | " + " | ".join(f"{board}, {probe}" for board, probe in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for trial in TRIALS:
+        cells = []
+        for board, probe in columns:
+            result = by_place.get((trial.name, board, probe))
+            cells.append(" ".join((result.verdict, result.count, f"({result.seconds:.0f} s)")).replace("  ", " ") if result else "-")
+        if any(cell != "-" for cell in cells):
+            lines.append(f"| {trial.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """The command line: 0 if every test that ran was good."""
+    parser = argparse.ArgumentParser(description="pyOCD's functional tests against the bench")
+    parser.add_argument("-b", "--board", action="append", help="default: all that the bench has")
+    parser.add_argument("-p", "--probe", action="append", help=f"default: {', '.join(PROBES)}")
+    parser.add_argument("-t", "--test", action="append", help="as automated_test.py names it; default: all")
+    parser.add_argument("--sdist", type=Path, help="unpacked source distribution of pyOCD; default: fetched with pip")
+    parser.add_argument("--cache", type=Path, default=cache(), help="where the source distribution is kept")
+    parser.add_argument("--log", type=Path, help="folder for the tests' output")
+    parser.add_argument("--mutants", nargs="+", metavar="NAME", help="which test notices these seeded defects of mutants.py")
+    options = parser.parse_args()
+    sdist = options.sdist or fetch(options.cache)
+    if options.mutants:
+        survived = 0
+        for name in options.mutants:
+            how = killer(sdist, "nucleo-l476rg", PROBES[0], name)
+            survived += not how
+            print(f"{name}: {how or 'not noticed'}", flush=True)
+        return survived
+    boards = options.board or [board for board in SUBJECTS if board in BOARDS]
+    trials = [trial for trial in TRIALS if not options.test or trial.name in [name.lower() for name in options.test]]
+    results: list[Result] = []
+    for board in boards:
+        for probe in options.probe or PROBES:
+            if probe == "stlink-v3" and not BOARDS[board].st_chip:
+                continue  # it refuses other makers' chips
+            with Bench(sdist, board, probe) as bench:
+                bench.load()
+                for trial in trials:
+                    result = bench.run(trial, options.log)
+                    results.append(result)
+                    print(board, probe, trial.name, result.verdict, result.count, f"{result.seconds:.1f} s", flush=True)
+                    for line in result.complaints:
+                        print("    ", line, flush=True)
+    print(f"\n{datetime.now(UTC):%Y-%m-%d}, pyOCD {PYOCD}\n")
+    print(table(results))
+    return int(any(result.verdict != "not run" and not result.good for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
