@@ -32,14 +32,21 @@ class Kind(msgspec.Struct, frozen=True):
 
 BIN = Kind("bin", "a raw binary", "")
 IHEX = Kind("ihex", "an Intel hex file", "")
+SREC = Kind("srec", "a Motorola S-record file", "")
+UF2 = Kind("uf2", "a UF2 file", "")
+ELF = Kind("elf", "an ELF file", "")
 
 _CONVERT = "Convert it: arm-none-eabi-objcopy -O ihex."
 _UNPACK = "Unpack it and drop the .bin or .hex inside."
 
 _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
-    (0, b"\x7fELF", Kind("elf", "an ELF file (the linker's output)", advice=_CONVERT)),
-    (0, b"UF2\nWQ]\x9e", Kind("uf2", "a UF2 file", advice="Drop the .bin or .hex of the same build.")),
+    (0, b"\x7fELF", ELF),
+    (0, b"UF2\nWQ]\x9e", UF2),
+    (512, b"UF2\nWQ]\x9e", UF2),  # the first block is damaged
     (0, b"\x3d\xb8\xf3\x96", Kind("mcuboot", "an MCUboot-signed image", "image-needs-base", "Give the slot's address.")),
+    (0, b"\x3c\xb8\xf3\x96", Kind("mcuboot-v1", "an image signed for an old MCUboot", "image-needs-base", "Give the slot's address.")),
+    (0, b"\x27\x05\x19\x56", Kind("uimage", "a U-Boot image", advice="It is for a computer that runs U-Boot.")),
+    (20, b"STMP", Kind("sb", "an NXP secure binary (SB file)", advice="Use the maker's boot loader program, or drop the .hex or .bin.")),
     (0, b"DfuSe", Kind("dfuse", "a DfuSe file", advice="Extract the binary from it first.")),
     (0, b"PK\x03\x04", Kind("zip", "a ZIP archive", advice=_UNPACK)),
     (0, b"\x1f\x8b", Kind("gzip", "a gzip archive", advice=_UNPACK)),
@@ -63,15 +70,14 @@ _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"\xff\xfe", Kind("text", "UTF-16 text")),
     (0, b"\xfe\xff", Kind("text", "UTF-16 text")),
     # DAPLink puts a build key at 0x20 of its own images (interface and bootloader firmware of the probe).
-    (0x20, b"\x8f\x9e\x93\x9b", Kind("daplink-interface", "DAPLink probe firmware (interface)")),
-    (0x20, b"\x93\x9d\x93\x9b", Kind("daplink-bootloader", "DAPLink probe firmware (bootloader)")),
+    (0x20, b"\x8f\x9e\x93\x9b", Kind("daplink-interface", "DAPLink firmware (interface)", "probe-firmware")),
+    (0x20, b"\x93\x9d\x93\x9b", Kind("daplink-bootloader", "DAPLink firmware (bootloader)", "probe-firmware")),
 )
 """Offset, bytes, kind. The first match wins."""
 
 _TEXTS: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
     (re.compile(rb"<(!doctype\s+html|html|head)\b", re.I), Kind("html", "a web page", advice="Download the file itself.")),
     (re.compile(rb"<\?xml|<svg\b", re.I), Kind("xml", "an XML file")),
-    (re.compile(rb"S[0-9][0-9A-Fa-f]{6,}"), Kind("srec", "a Motorola S-record file", advice="Convert it to Intel hex.")),
     (re.compile(rb"@[0-9A-Fa-f]+\s+[0-9A-Fa-f]{2}\b"), Kind("ti-txt", "a TI-TXT or Verilog hex file", advice=_CONVERT)),
     (re.compile(rb"[{\[]\s*[\"{\[\]}0-9tfn-]"), Kind("json", "a JSON file")),
     (re.compile(rb"---\s|%YAML"), Kind("yaml", "a YAML file")),
@@ -90,7 +96,13 @@ BLANK = Kind("blank", "a file of 0xFF bytes only (erased flash)", "image-empty")
 EMPTY = Kind("empty", "an empty file", "image-empty", "Copy it again.")
 DFU = Kind("dfu", "a DFU file", advice="Remove its suffix (dfu-suffix -D) or drop the .bin.")
 
+ESP = Kind("esp", "an image for an Espressif chip", "image-wrong-chip")
+
 _RECORD = re.compile(rb":[0-9A-Fa-f]{8}")
+_S_RECORD = re.compile(rb"S[0-9][0-9A-Fa-f]{8}")
+_ESPRESSIF = re.compile(rb"\xe9[\x01-\x10][\x00-\x05][\x00-\xff]{4}\x40", re.DOTALL)
+"""Espressif, "Firmware Image Format": magic 0xE9, 1 to 16 segments, flash mode, and an entry point in 0x40xxxxxx. No vector table of a
+Cortex-M can look so: its stack pointer would be odd."""
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n\f"
 _NOT_TEXT = bytes(code for code in range(0x20) if code not in b"\t\r\n\f\x1a\x1b") + b"\x7f"
 
@@ -100,7 +112,7 @@ def detect(data: bytes, name: str = "") -> Kind:
 
     Args:
         data: all bytes of the file.
-        name: its name. Used only where the content is hex with damage at the very start.
+        name: its name. Used only where the content is hex or S-records with damage at the very start.
     """
     if not data:
         return EMPTY
@@ -108,6 +120,8 @@ def detect(data: bytes, name: str = "") -> Kind:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if _RECORD.match(start):
         return IHEX
+    if _S_RECORD.match(start):
+        return SREC
     for offset, magic, kind in _MAGICS:
         if head.startswith(magic, offset):
             return kind
@@ -115,19 +129,24 @@ def detect(data: bytes, name: str = "") -> Kind:
         return DFU
     if data.count(data[:1]) == len(data) and data[:1] in (b"\x00", b"\xff"):
         return ZEROS if data[0] == 0 else BLANK
-    if _damaged_hex(head, name):
+    if _ESPRESSIF.match(head):
+        return ESP
+    if _damaged(head, name, ":", (".hex", ".ihex", ".ihx")):
         return IHEX
+    if _damaged(head, name, "S[0-9]", (".srec", ".s19", ".s28", ".s37", ".mot")):
+        return SREC
     if _is_text(head):
         return next((kind for pattern, kind in _TEXTS if pattern.match(start)), TEXT)
     return BIN
 
 
-def _damaged_hex(head: bytes, name: str) -> bool:
-    """Hex whose first record is broken: nearly all printable, and further records stand at line starts (or the name says hex)."""
+def _damaged(head: bytes, name: str, mark: str, suffixes: tuple[str, ...]) -> bool:
+    """Records whose first is broken: nearly all printable, and further ones stand at line starts (or the name says so)."""
     if len(head.translate(None, _PRINTABLE)) * 10 > len(head):
         return False
-    records = len(re.findall(rb"[\r\n]:[0-9A-Fa-f]{8}", head))
-    return records >= 2 or (name.lower().endswith((".hex", ".ihex", ".ihx")) and (records > 0 or b":" in head[:64]))
+    records = len(re.findall(rb"[\r\n]" + mark.encode() + rb"[0-9A-Fa-f]{8}", head))
+    named = name.lower().endswith(suffixes)
+    return records >= 2 or (named and (records > 0 or re.search(mark.encode(), head[:64]) is not None))
 
 
 def _is_text(head: bytes) -> bool:

@@ -1,11 +1,11 @@
-"""Intel hex: records to pieces of memory.
+"""Intel hex and micro:bit universal hex: records to pieces of memory.
 
 Sources: Intel, "Hexadecimal Object File Format Specification", revision A, 1988; micro:bit universal hex (record types 0A to
-0E): tech.microbit.org. Line layout is taken as files in the field have it:
+0E): tech.microbit.org, "Universal Hex Format Specification" 0.4.0. Line layout is taken as files in the field have it:
 CR, LF or CRLF, none at the end, blank lines, trailing blanks. Everything else that departs from the specification is refused with its
 line, since a wrong guess would be flashed.
 
-Bounded: records are walked one by one, gaps cost nothing, and pieces are merged as soon as there are :data:`MERGE_AT` of them.
+Bounded: records are walked one by one, at most :data:`~msdflash.image.pieces.MAX_RECORDS` of them.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from typing import TYPE_CHECKING
 import bincopy
 
 from msdflash.errors import ImageError
-from msdflash.image.segments import Segment
+from msdflash.image import microbit, pieces
+from msdflash.image.pieces import collect, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MERGE_AT = 1 << 17
-MAX_SEGMENTS = 1 << 16
-"""More separate pieces than any real program has: such a file is refused before it eats the memory."""
+    from msdflash.image.segments import Segment
 
 _LINE = re.compile(rb"[^\r\n]+")
 _LONGEST = 1 + 2 * (255 + 5)
 _DATA, _END, _SEGMENT, _START_SEGMENT, _LINEAR, _START_LINEAR = range(6)
+_BLOCK_START, _BLOCK_END, _PADDED, _CUSTOM, _OTHER = range(0x0A, 0x0F)
 _FIXED = {_END: 0, _SEGMENT: 2, _START_SEGMENT: 4, _LINEAR: 2, _START_LINEAR: 4}
+_OPEN = frozenset((_DATA, _BLOCK_END, _PADDED, _CUSTOM, _OTHER))
+"""Types with any number of data bytes; a block start has at least two."""
 _NAMES = {_END: "end", _SEGMENT: "segment", _START_SEGMENT: "start", _LINEAR: "address", _START_LINEAR: "start"}
-_BLOCK_TYPES = range(0x0A, 0x0F)
 _HEX = frozenset(b"0123456789ABCDEFabcdef")
 _BLANKS = b" \t\f\v"
 _PADDING = b"\r\n \t\f\v\x00\x1a"
@@ -38,63 +39,101 @@ _4GIB = 1 << 32
 _64KIB = 1 << 16
 
 
-def decode_ihex(data: bytes) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
-    """Segments (sorted, merged, not empty) and notes.
+def decode_ihex(data: bytes, board_id: int | None = None) -> tuple[tuple[Segment, ...], tuple[str, ...], bool]:
+    """Segments (sorted, merged, not empty), notes, and whether it was a universal hex.
+
+    Args:
+        board_id: of the board that the file is for; only a universal hex needs it.
 
     Raises:
         ImageError: ``hex-checksum``, ``hex-syntax``, ``image-truncated``, ``image-overlap``, ``image-empty``, ``image-too-big``,
-            ``image-unknown-format`` (universal hex), each with ``line`` where a line is to blame.
+            ``image-no-part-for-board``, each with ``line`` where a line is to blame.
     """
-    pieces: list[tuple[int, bytearray]] = []
-    notes: list[str] = []
-    repeated = 0
-    for address, chunk in _pieces(data, notes):
-        if pieces and pieces[-1][0] + len(pieces[-1][1]) == address:
-            pieces[-1][1].extend(chunk)
-            continue
-        pieces.append((address, bytearray(chunk)))
-        if len(pieces) >= MERGE_AT:
-            pieces, again = _merge(pieces, data)
-            repeated += again
-            if len(pieces) > MAX_SEGMENTS:
-                raise ImageError(
-                    "image-too-big",
-                    f"the file is scattered over more than {MAX_SEGMENTS} separate pieces of memory; no program is",
-                    pieces=len(pieces),
-                    limit=MAX_SEGMENTS,
-                )
-    pieces, again = _merge(pieces, data)
-    repeated += again
-    if not pieces:
-        raise ImageError("image-empty", "the hex file holds no data records")
-    if repeated:
-        notes.append(f"{repeated} bytes stand in the file more than once, each time with the same value")
-    return tuple(Segment(address, bytes(chunk)) for address, chunk in pieces), tuple(notes)
+    walker = _Walker(data, board_id)
+    segments, notes = collect(walker.walk, lambda where: line_of(data, where))
+    return segments, notes, bool(walker.blocks)
 
 
-def _pieces(data: bytes, notes: list[str]) -> Iterator[tuple[int, bytes]]:
-    """``(absolute address, bytes)`` of each data record, in file order; adds notes; raises at the first damage."""
-    base, segmented, last_good, started = 0, False, 0, False
-    start = 3 if data.startswith(b"\xef\xbb\xbf") else 0
-    if start:
-        notes.append("a byte order mark before the first record was ignored")
-    for match in _LINE.finditer(data, start):
-        kind, offset, payload = _record(data, match, last_good)
-        if kind == _DATA:
-            yield from _place(base, offset, payload, segmented=segmented)
-        elif kind == _END:
-            _after_end(data, match.end(), notes)
-            return
-        elif kind == _SEGMENT:
-            base, segmented = int.from_bytes(payload, "big") << 4, True
+class _Walker:
+    """One walk over the records; the state that they leave behind."""
+
+    def __init__(self, data: bytes, board_id: int | None) -> None:
+        self.data = data
+        self.board_id = board_id
+        self.blocks: dict[int, int] = {}  # id of each block's board -> line of its first block
+        self.block: int | None = None
+        self.outside: int | None = None
+
+    def walk(self, notes: list[str]) -> Iterator[tuple[int, int, bytes]]:
+        """``(offset of the line, address, bytes)`` of each data record for this board, in file order; raises at the first damage."""
+        data, last_good, self.notes = self.data, 0, notes
+        self.base, self.segmented, self.started, self.others = 0, False, False, 0
+        self.blocks, self.block, self.outside = {}, None, None
+        start = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+        if start:
+            notes.append("a byte order mark before the first record was ignored")
+        for count, match in enumerate(_LINE.finditer(data, start)):
+            if count >= pieces.MAX_RECORDS:
+                raise pieces.too_many(pieces.MAX_RECORDS)
+            kind, offset, payload = _record(data, match, last_good)
+            if kind in (_DATA, _CUSTOM):
+                if self._wanted(kind, match.start()):
+                    for address, chunk in _place(self.base, offset, payload, segmented=self.segmented):
+                        yield match.start(), address, chunk
+            elif kind == _END:
+                _after_end(data, match.end(), notes)
+                self._finish()
+                return
+            else:
+                self._other(kind, payload, match.start())
+            if kind >= 0:
+                last_good = match.start() + 1
+        raise _truncated(data, last_good)
+
+    def _wanted(self, kind: int, at: int) -> bool:
+        """Whether a data record is for this board. In a universal hex each must stand in a block, or it is not told for whom it is."""
+        if self.block is not None:
+            return microbit.fits(self.block, self.board_id)
+        if kind == _CUSTOM or self.blocks:
+            raise self._stray(at)
+        if self.outside is None:
+            self.outside = at
+        return True
+
+    def _stray(self, at: int) -> ImageError:
+        line = line_of(self.data, at)
+        return _syntax(f"line {line} holds data outside the blocks of a universal hex: it does not say for which board", line=line)
+
+    def _other(self, kind: int, payload: bytes, at: int) -> None:
+        """Records that hold no data for flash."""
+        if kind == _SEGMENT:
+            self.base, self.segmented = int.from_bytes(payload, "big") << 4, True
         elif kind == _LINEAR:
-            base, segmented = int.from_bytes(payload, "big") << 16, False
-        elif kind in (_START_SEGMENT, _START_LINEAR) and not started:
-            started = True  # once: a hostile file may hold millions
-            notes.append(f"line {line_of(data, match.start())}: start address 0x{payload.hex()} is not used by the hardware")
-        if kind >= 0:
-            last_good = match.start() + 1
-    raise _truncated(data, last_good)
+            self.base, self.segmented = int.from_bytes(payload, "big") << 16, False
+        elif kind in (_START_SEGMENT, _START_LINEAR) and not self.started:
+            self.started = True  # once: a hostile file may hold millions
+            self.notes.append(f"line {line_of(self.data, at)}: start address 0x{payload.hex()} is not used by the hardware")
+        elif kind == _BLOCK_START:
+            if self.outside is not None:
+                raise self._stray(self.outside)
+            self.block = int.from_bytes(payload[:2], "big")
+            if self.block not in self.blocks:
+                self.blocks[self.block] = line_of(self.data, at)
+        elif kind == _BLOCK_END:
+            self.block = None
+        elif kind == _OTHER:
+            self.others += 1
+
+    def _finish(self) -> None:
+        """The end record was reached: was this board's part among the blocks?"""
+        if self.others:
+            self.notes.append(f"{self.others} records of type 0E (data of other programs, such as the source text) were left out")
+        if not self.blocks:
+            return
+        mine = [block for block in self.blocks if microbit.fits(block, self.board_id)]
+        if not mine:
+            raise microbit.no_part(tuple(self.blocks), self.board_id)
+        self.notes.append(f"universal hex: the part for {microbit.title(mine[0])} was taken, of {len(self.blocks)}")
 
 
 def _place(base: int, offset: int, payload: bytes, *, segmented: bool) -> Iterator[tuple[int, bytes]]:
@@ -121,7 +160,7 @@ def _record(data: bytes, match: re.Match[bytes], last_good: int) -> tuple[int, i
             pass
         else:
             # bincopy lets blanks inside a record pass, so the length of the text is checked, too.
-            if len(line) == 11 + 2 * size and (kind == _DATA or _FIXED.get(kind) == size):
+            if len(line) == 11 + 2 * size and (kind in _OPEN or _FIXED.get(kind) == size or (kind == _BLOCK_START and size >= 2)):
                 return kind, offset, bytes(payload)
     elif not data[match.start() : match.end()].strip(_BLANKS):
         return -1, 0, b""
@@ -168,14 +207,9 @@ def _explain(data: bytes, match: re.Match[bytes], last_good: int) -> ImageError:
 
 def _wrong_type(kind: int, size: int, number: int) -> ImageError:
     """Intel hex has no such record type, or not with this many data bytes."""
-    if kind in _BLOCK_TYPES:
-        return ImageError(
-            "image-unknown-format",
-            f"line {number} has record type 0x{kind:02X}: this is a micro:bit universal hex (several programs in one file). "
-            "Save it for one board version, or drop that version's own hex",
-            kind="universal-hex",
-            line=number,
-        )
+    if kind == _BLOCK_START:
+        message = f"line {number}: a block start (type 0A) names a board with at least 2 bytes, this one has {size}"
+        return _syntax(message, line=number, type=kind)
     if kind not in _FIXED:
         return _syntax(f"line {number} has record type 0x{kind:02X}, which Intel hex does not have", line=number, type=kind)
     return _syntax(
@@ -218,58 +252,3 @@ def _after_end(data: bytes, end: int, notes: list[str]) -> None:
         )
     if data[end:].strip(b"\r\n" + _BLANKS):
         notes.append("padding after the end record was ignored")
-
-
-def _merge(pieces: list[tuple[int, bytearray]], data: bytes) -> tuple[list[tuple[int, bytearray]], int]:
-    """Sort and join pieces; count bytes given twice with equal values. Raises ``image-overlap`` where values differ."""
-    merged: list[tuple[int, bytearray]] = []
-    repeated = 0
-    for address, chunk in sorted(pieces, key=lambda piece: piece[0]):
-        if not merged or merged[-1][0] + len(merged[-1][1]) < address:
-            merged.append((address, chunk))
-            continue
-        start, have = merged[-1]
-        at = address - start
-        common = min(len(have) - at, len(chunk))
-        if have[at : at + common] != chunk[:common]:
-            differs = next(index for index in range(common) if have[at + index] != chunk[index])
-            raise _overlap(data, address + differs)
-        repeated += common
-        have += chunk[common:]
-    return merged, repeated
-
-
-def _overlap(data: bytes, address: int) -> ImageError:
-    """Two records give one address different bytes: walk the file again to name them."""
-    seen: list[tuple[int, int]] = []
-    base, segmented = 0, False
-    for match in _LINE.finditer(data, 3 if data.startswith(b"\xef\xbb\xbf") else 0):
-        kind, offset, payload = _record(data, match, 0)
-        if kind == _SEGMENT:
-            base, segmented = int.from_bytes(payload, "big") << 4, True
-        elif kind == _LINEAR:
-            base, segmented = int.from_bytes(payload, "big") << 16, False
-        elif kind == _DATA:
-            for first, chunk in _place(base, offset, payload, segmented=segmented):
-                value = chunk[address - first] if first <= address < first + len(chunk) else None
-                if value is not None and value not in [byte for _, byte in seen]:
-                    seen.append((line_of(data, match.start()), value))
-        if len(seen) > 1:
-            break
-    (line, one), (other_line, other) = seen[0], seen[-1]
-    return ImageError(
-        "image-overlap",
-        f"lines {line} and {other_line} both give address 0x{address:08X}, with 0x{one:02X} and 0x{other:02X}",
-        address=address,
-        line=line,
-        other_line=other_line,
-        expected=one,
-        found=other,
-    )
-
-
-def line_of(data: bytes, offset: int) -> int:
-    """Number of the line (from 1) on which an offset stands; CR, LF and CRLF each end one."""
-    before = data[:offset]
-    ends = before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")
-    return ends + 1

@@ -22,13 +22,15 @@ class Image(msgspec.Struct, frozen=True):
 
     Attributes:
         name: the file's name as dropped (never a path).
-        format: ``bin`` or ``ihex``.
+        format: ``bin``, ``ihex``, ``universal-hex``, ``srec``, ``uf2`` or ``elf``.
         sha256: of the file as dropped, 64 hex digits.
         file_size: bytes of the file as dropped.
         segments: sorted by address, not overlapping, not empty, adjacent ones merged. For a ``bin`` there is one, at address 0
             until the base is known (``relocatable``).
         relocatable: the file carries no addresses; it goes to the boot flash or to the base the user gave.
         notes: harmless things worth telling ("record 812: start address ignored").
+        uf2_family: family id that a UF2 file says it is for, or None.
+        architecture: that an ELF file says it was built for (``v7E-M``), or "".
     """
 
     name: str
@@ -38,6 +40,8 @@ class Image(msgspec.Struct, frozen=True):
     segments: tuple[Segment, ...]
     relocatable: bool = False
     notes: tuple[str, ...] = ()
+    uf2_family: int | None = None
+    architecture: str = ""
 
     @property
     def size(self) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msdflash.errors import ImageError
 from msdflash.image.decode import MAX_FILE, decode
 from msdflash.image.detect import detect
-from msdflash.image.ihex import line_of
+from msdflash.image.pieces import line_of
 from msdflash.image.segments import Image, Segment
 from msdflash.image.whole import hex_is_whole
 
@@ -248,14 +248,17 @@ def test_a_start_address_is_told_once() -> None:
         (b"\x00" * 4096, "zeros", "image-empty"),
         (b"\xff" * 4096, "blank", "image-empty"),
         (text(), "ihex", "image-empty"),
-        (b"\x7fELF\x01\x01\x01" + bytes(80), "elf", "image-unknown-format"),
-        (b"UF2\nWQ]\x9e" + bytes(504), "uf2", "image-unknown-format"),
+        (b"\x7fELF\x01\x01\x01" + bytes(80), "elf", "image-wrong-chip"),
+        (b"UF2\nWQ]\x9e" + bytes(504), "uf2", "uf2-damaged"),
+        (b"\xe9\x03\x02\x20\x34\x12\x08\x40" + bytes(60), "esp", "image-wrong-chip"),
+        (b"\x27\x05\x19\x56" + bytes(60), "uimage", "image-unknown-format"),
+        (bytes(20) + b"STMP" + bytes(60), "sb", "image-unknown-format"),
         (b"\x3d\xb8\xf3\x96" + bytes(60), "mcuboot", "image-needs-base"),
         (b"PK\x03\x04" + bytes(60), "zip", "image-unknown-format"),
         (b"\x1f\x8b\x08" + bytes(60), "gzip", "image-unknown-format"),
         (b"\x00\x05\x16\x07" + bytes(60), "appledouble", "image-unknown-format"),
-        (bytes(0x20) + b"\x8f\x9e\x93\x9b" + bytes(60), "daplink-interface", "image-unknown-format"),
-        (b"S00F000068656C6C6F202020202000003C\n", "srec", "image-unknown-format"),
+        (bytes(0x20) + b"\x8f\x9e\x93\x9b" + bytes(60), "daplink-interface", "probe-firmware"),
+        (b"S00F000068656C6C6F202020202000003C\n", "srec", "image-truncated"),
         (b"<!DOCTYPE html><html>", "html", "image-unknown-format"),
         (b'{"a": 1}', "json", "image-unknown-format"),
         (b"a: 1\nb: 2\n", "yaml", "image-unknown-format"),
@@ -271,7 +274,7 @@ def test_other_content_is_named(data: bytes, kind: str, why: str) -> None:
     assert detect(data).id == kind
     error = cause(data, "firmware.bin")
     assert error.cause == why
-    assert kind == "ihex" or error.facts["kind"] == kind
+    assert kind in {"ihex", "srec", "uf2", "elf"} or error.facts["kind"] == kind
 
 
 def test_the_name_does_not_decide() -> None:
@@ -284,11 +287,6 @@ def test_the_name_does_not_decide() -> None:
 def test_hex_with_a_damaged_first_record_is_still_hex() -> None:
     error = cause(b"x" + text(*FIRM)[1:], "download")
     assert (error.cause, error.facts["line"], error.facts["column"]) == ("hex-syntax", 1, 1)
-
-
-def test_a_universal_hex_is_named() -> None:
-    error = cause(text(FIRM[0], record(0x0A, 0, b"\x99\x03\xc0\xde"), *FIRM[1:]))
-    assert (error.cause, error.facts) == ("image-unknown-format", {"kind": "universal-hex", "line": 2})
 
 
 def test_probe_firmware_inside_hex_is_named() -> None:
@@ -344,15 +342,15 @@ def test_addresses_all_over_4_gib_cost_nothing() -> None:
 
 
 def test_too_many_pieces_are_refused_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("msdflash.image.ihex.MERGE_AT", 400)
-    monkeypatch.setattr("msdflash.image.ihex.MAX_SEGMENTS", 200)
+    monkeypatch.setattr("msdflash.image.pieces.MERGE_AT", 400)
+    monkeypatch.setattr("msdflash.image.pieces.MAX_SEGMENTS", 200)
     lines = [record(0, at * 2, b"\x01") for at in range(1000)]
     error = cause(text(*lines))
     assert (error.cause, error.facts["limit"]) == ("image-too-big", 200)
 
 
 def test_merging_on_the_way_keeps_every_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("msdflash.image.ihex.MERGE_AT", 50)
+    monkeypatch.setattr("msdflash.image.pieces.MERGE_AT", 50)
     lines = [record(0, at, bytes([at & 0xFF])) for at in range(999, -1, -1)]
     assert parts(decode("x.hex", text(*lines))) == [(0, bytes(at & 0xFF for at in range(1000)))]
 
