@@ -101,8 +101,10 @@ def probe_vanished(e: Evidence) -> Finding | None:
     if not _usb_trouble(e):
         return None
     present = e.flag("probe.present")
-    if present is False and e.kind != "probe-open":
-        return found("probe-vanished", CERTAIN, _errno_words(e), "after the failure the probe was no longer listed", step=e.step)
+    if present is False:
+        # A probe that could not even be opened may drop out of the list because somebody else took it.
+        sure = LIKELY if e.kind == "probe-open" else CERTAIN
+        return found("probe-vanished", sure, _errno_words(e), "after the failure the probe was no longer listed", step=e.step)
     if _errno(e) == 19 or (_errno(e) in GONE and present is None):
         again = "it is listed again now" if present else "whether it is listed now was not seen"
         return found("probe-vanished", LIKELY, _errno_words(e), again, step=e.step)
