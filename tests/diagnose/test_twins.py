@@ -329,3 +329,12 @@ def test_an_access_that_was_lost_on_the_link_says_nothing_of_what_is_behind_the_
     assert (told["link-noise"], told["no-ap"]) == ("likely", "possible")
     refused = standing(job("stlink", "no-ap", {"swd.dpidr": DP, "ap.idr": 0}))
     assert refused["no-ap"] == "certain"
+
+
+def test_a_probe_that_is_gone_before_it_is_open() -> None:
+    """Between listing and opening there is no error number, only a probe that is listed no longer."""
+    result = job("cmsis-dap", "probe-open", {"probe.found": True, "engine.error": "ProbeError: not found", "probe.present": False})
+    first = result.first
+    assert first is not None
+    assert (first.cause, str(first.confidence)) == ("probe-vanished", "likely")
+    assert "no longer listed" in " ".join(first.reasons)
