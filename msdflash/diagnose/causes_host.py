@@ -29,6 +29,15 @@ HOST_CAUSES: tuple[Cause, ...] = (
         "In WSL or a container: check that udev runs there and that the device is passed through.",
     ),
     cause(
+        "probe-ambiguous",
+        "{count} connected probes have the same unique id {probe}, and msdflash does not choose between them",
+        "ERROR_INTERNAL",
+        "Unplug all of them but one, then drop the file again.",
+        Remedy("Give each probe a serial number of its own with its maker's tool, where it has one.", "ten minutes"),
+        plain="several connected debug probes have the same unique id",
+        retryable=True,
+    ),
+    cause(
         "probe-busy",
         "another program is using the debug probe: {holder}",
         "ERROR_ERROR_DURING_TRANSFER",

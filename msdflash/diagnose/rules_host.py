@@ -33,6 +33,11 @@ def _usb_trouble(e: Evidence) -> bool:
     return e.kind in {"usb", "probe-open", "timeout", "crash", "transfer", "unexpected"}
 
 
+def _opening_failed_mutely(e: Evidence) -> bool:
+    """Opening failed and nothing says why: no error number, no refusal in the driver's own words."""
+    return e.kind == "probe-open" and _errno(e) is None and not _TOO_OLD.search(e.text("engine.error"))
+
+
 def _node_words(e: Evidence) -> str:
     node = e.table("usb.node")
     vid, pid = node.get("vid"), node.get("pid")
@@ -65,7 +70,7 @@ def usb_permission(e: Evidence) -> Finding | None:
         return found("usb-permission", POSSIBLE, _node_words(e), "pyOCD leaves probes out of its list that it may not open")
     if e.kind in MISSING and not e.has("usb.node"):
         return found("usb-permission", POSSIBLE, "pyOCD leaves probes out of its list that it may not open")
-    if e.kind == "probe-open" and _errno(e) is None:
+    if _opening_failed_mutely(e):
         return found("usb-permission", POSSIBLE, "opening the probe failed without an error number")
     return None
 
@@ -79,6 +84,17 @@ def probe_in_bootloader(e: Evidence) -> Finding | None:
     return None
 
 
+def probe_ambiguous(e: Evidence) -> Finding | None:
+    """More than one device of the same kind answers to the unique id."""
+    twins = e.number("probe.twins")
+    if twins is None or twins < 2:
+        return None
+    number = count(twins)
+    probe = e.outcome.probe.unique_id if e.outcome.probe else ""
+    reason = f"the system lists {number} USB devices of one kind with this unique id"
+    return found("probe-ambiguous", CERTAIN, reason, probe=probe, count=number)
+
+
 def probe_busy(e: Evidence) -> Finding | None:
     """EBUSY, or a known holder of the device node while opening failed."""
     holder = e.text("probe.holder")
@@ -86,7 +102,7 @@ def probe_busy(e: Evidence) -> Finding | None:
         return found("probe-busy", CERTAIN, f"its device node is open in: {holder}", _errno_words(e), holder=holder)
     if _errno(e) == EBUSY and _usb_trouble(e):
         return found("probe-busy", CERTAIN, "opening the probe gave error 16 (EBUSY)", "who holds it could not be read")
-    if e.kind == "probe-open" and _errno(e) is None:
+    if _opening_failed_mutely(e):
         return found("probe-busy", POSSIBLE, "opening the probe failed without an error number")
     return None
 
@@ -212,6 +228,7 @@ def cancelled(e: Evidence) -> Finding | None:
 HOST_RULES = (
     disk_full,
     no_probe,
+    probe_ambiguous,
     probe_in_bootloader,
     usb_permission,
     probe_busy,

@@ -15,11 +15,11 @@ class Failure(msgspec.Struct, frozen=True):
 
     Attributes:
         step: the step that failed.
-        kind: short stable word for what failed there: ``no-probe``, ``probe-open``, ``usb``, ``no-dp``, ``no-power-ack``, ``no-ap``,
-            ``core-in-reset``, ``no-halt``, ``transfer``, ``wrong-chip``, ``unknown-target``, ``locked``, ``image`` (then ``cause`` is
-            set), ``flash-read``, ``write-protected``, ``ram``, ``algo-readback``, ``algo-init``, ``algo-timeout``, ``algo-fault``,
-            ``reset-under-algorithm``, ``erase``, ``program``, ``verify``, ``timeout``, ``crash``, ``interrupted``, ``cancelled``,
-            ``unexpected``.
+        kind: short stable word for what failed there: ``no-probe``, ``probe-ambiguous``, ``probe-open``, ``usb``, ``no-dp``,
+            ``no-power-ack``, ``no-ap``, ``core-in-reset``, ``no-halt``, ``transfer``, ``wrong-chip``, ``unknown-target``, ``locked``,
+            ``image`` (then ``cause`` is set), ``flash-read``, ``write-protected``, ``ram``, ``algo-readback``, ``algo-init``,
+            ``algo-timeout``, ``algo-fault``, ``reset-under-algorithm``, ``erase``, ``program``, ``verify``, ``timeout``, ``crash``,
+            ``interrupted``, ``cancelled``, ``unexpected``.
         message: one plain sentence for logs; verbatim text of a foreign error goes into the reading ``engine.error``.
         cause: id of the cause where the step itself proves it (image checks), else None: then diagnosis decides.
         address: address concerned, or None.

@@ -59,6 +59,7 @@ READINGS: dict[str, ReadingKind] = {
     "probe.errno": _kind("errno", "error number of the USB transfer that failed"),
     "probe.present": _kind("bool", "probe still listed after the failure"),
     "probe.holder": _kind("", "process that has the probe's device node open"),
+    "probe.twins": _kind("count", "connected USB devices of one kind that have this unique id"),
     "usb.node": _kind("dict", "the probe's USB device in the system's own list, not through pyOCD: {present, vid, pid, serial}"),
     "probe.hung": _kind("s", "probe did not answer a USB transfer for this long"),
     # --- power and wires ----------------------------------------------------------------------------------------------------------
@@ -93,6 +94,8 @@ READINGS: dict[str, ReadingKind] = {
     "chip.dev_id": _kind("reg", "device id out of the identity register"),
     "chip.flash_kib": _kind("KiB", "flash size register"),
     "target.expected": _kind("dict", "what the chosen target stands for: {target, dev_ids}"),
+    "lock.family": _kind("", "row of the family table whose own access port was found"),
+    "lock.status": _kind("reg", "status of the maker's own access port (Nordic CTRL-AP, NXP MDM-AP), read several times over 20 ms"),
     "option.rdp": _kind("reg", "read-out protection byte; one that looks locked is read again 20 ms later"),
     "option.wrp": _kind("list", "write-protected ranges [first, last] out of the option registers"),
     "flash.read_fault": _kind("reg", "address in flash that faulted on reading"),

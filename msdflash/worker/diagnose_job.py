@@ -96,8 +96,9 @@ class DiagnoseJob:
         self.channel.measure("nreset.rise_ms", round((time.monotonic() - start) * 1000, 1), "until the core left reset after our pulse")
         raw.write32(DHCSR, DBGKEY)
 
-    def autopsy(self, failed: StepFailed) -> None:
-        """Nothing more: the ladder itself was the look."""
+    def autopsy(self, _failed: StepFailed) -> None:
+        """The ladder itself was the look; only whether the probe is still there is worth another one."""
+        probe.note_presence(self.channel, self.order.connection.probe)
 
     def close(self) -> None:
         """Let go of nRESET and the probe. Never raises."""

@@ -277,9 +277,7 @@ class FlashJob:
         if failed.kind == "flash-read" and self.channel.target is not None:
             with contextlib.suppress(Exception):
                 silicon.confirm_read_fault(self.channel, self._raw(), [first for first, _ in self.channel.target.flash])
-        if any(reading.name == "probe.errno" for reading in self.channel.readings):
-            with contextlib.suppress(Exception):
-                self.channel.measure("probe.present", probe.find(self.order.connection.probe) is not None)
+        probe.note_presence(self.channel, self.order.connection.probe)
 
     def _measure_link(self) -> None:
         if self.raw is None:

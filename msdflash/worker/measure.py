@@ -13,7 +13,10 @@ from typing import Any, TypeVar
 
 from pyocd.probe.debug_probe import DebugProbe
 
+from msdflash.job.readings import latest
+from msdflash.worker import vendor_lock
 from msdflash.worker.channel import Channel, StepFailed
+from msdflash.worker.probe import note_timeout
 from msdflash.worker.raw import AP_CSW, AP_IDR, RawTarget
 from msdflash.worker.trouble import Trouble, classify, is_gone
 
@@ -45,6 +48,7 @@ def usb_failed(channel: Channel, trouble: Trouble) -> StepFailed:
     """Record an error of the probe itself."""
     if trouble.errno is not None:
         channel.measure("probe.errno", trouble.errno)
+    note_timeout(channel, trouble, latest(tuple(channel.readings), "probe.kind"))
     channel.measure("engine.error", trouble.text)
     return StepFailed("usb", "the probe vanished" if is_gone(trouble) else "the probe stopped answering over USB")
 
@@ -278,6 +282,7 @@ def _power_and_ap(channel: Channel, raw: RawTarget) -> None:
         if idr == 0:
             raise StepFailed("no-ap", "there is no access port 0 behind the debug port")
         channel.measure("ap.csw", raw.read_ap(AP_CSW))
+        vendor_lock.check(channel, raw)
 
     _link_step(channel, raw, "transfer", "reading the debug port's registers failed", look)
 

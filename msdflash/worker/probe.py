@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pyocd.core.session import Session
 from pyocd.probe.aggregator import PROBE_CLASSES, DebugProbeAggregator
 from pyocd.probe.debug_probe import DebugProbe
+from pyocd.probe.pydapaccess.interface.interface import Interface
 
 from msdflash.job.order import Connection
 from msdflash.job.outcome import ListedProbe, ProbeFacts
+from msdflash.worker import hostusb
 from msdflash.worker.channel import Channel, StepFailed
-from msdflash.worker.trouble import classify
+from msdflash.worker.trouble import Trouble, classify
 
 _DRIVERS = {
     "CMSISDAPProbe": "cmsis-dap",
@@ -26,6 +31,14 @@ _DRIVERS = {
 
 QUICK_CLASSES = ("cmsisdap", "stlink", "picoprobe")
 """Asked first: they answer in milliseconds. The J-Link class loads SEGGER's library and may raise dialogs."""
+
+CMSIS_DAP_PATIENCE = 4.0
+"""Seconds that a CMSIS-DAP probe gets for one answer. pyOCD's ten would outlast our steps; the longest command, DAP_SWJ_Pins, takes 3."""
+
+_PATIENCE = {"cmsis-dap": CMSIS_DAP_PATIENCE, "stlink": 1.0}
+"""By driver: seconds until a transfer is given up; an ST-LINK's is the default of pyOCD's ``STLinkUSBInterface.transfer``."""
+
+Interface.DEFAULT_USB_TIMEOUT_S, Interface.DEFAULT_USB_TIMEOUT_MS = CMSIS_DAP_PATIENCE, int(1000 * CMSIS_DAP_PATIENCE)
 
 NO_SCRIPT = os.devnull
 """pyOCD executes ``pyocd_user.py`` from its project folder unless it is given another script (session.py, _load_user_script)."""
@@ -69,15 +82,23 @@ def private_project() -> Path:
     return Path(tempfile.mkdtemp(prefix="msdflash-engine-"))
 
 
-def find(unique_id: str) -> DebugProbe | None:
-    """The probe with exactly this unique id, quick drivers first; None when pyOCD does not list it."""
+def find(unique_id: str, problems: list[str] | None = None) -> DebugProbe | None:
+    """The probe with exactly this unique id, quick drivers first; None when pyOCD does not list it.
+
+    A driver that fails is passed over, and what it said is added to ``problems``: a device that it cannot stand is not ours.
+    """
     plain = unique_id.split(":", 1)[-1] if unique_id.split(":", 1)[0].lower() in PROBE_CLASSES else unique_id
     if ":" in unique_id and plain != unique_id:
         return DebugProbeAggregator.get_probe_with_id(unique_id)
     order = [name for name in QUICK_CLASSES if name in PROBE_CLASSES]
     order += [name for name in PROBE_CLASSES if name not in order]
     for name in order:
-        probe = PROBE_CLASSES[name].get_probe_with_id(plain, False)
+        try:
+            probe = PROBE_CLASSES[name].get_probe_with_id(plain, False)
+        except Exception as error:  # noqa: BLE001  (as in list_probes)
+            if problems is not None:
+                problems.append(f"{name}: {classify(error).text}")
+            continue
         if probe is not None and probe.unique_id.lower() == plain.lower():
             return probe
     return None
@@ -126,13 +147,21 @@ def open_probe(channel: Channel, connection: Connection, project: Path) -> tuple
     """Find the probe and open it without touching the target.
 
     Raises:
-        StepFailed: ``no-probe`` or ``probe-open``; the readings tell the rest.
+        StepFailed: ``no-probe``, ``probe-ambiguous`` or ``probe-open``; the readings tell the rest.
     """
-    probe = find(connection.probe)
+    problems: list[str] = []
+    probe = find(connection.probe, problems)
     channel.measure("probe.found", probe is not None)
+    listed = hostusb.nodes()
+    nodes = hostusb.matching(connection.probe, listed or ())
     if probe is None:
-        channel.measure("probe.listed", [item.unique_id for item in list_probes()])
-        raise StepFailed("no-probe", f"no debug probe with the unique id {connection.probe} is connected")
+        if problems:
+            channel.measure("engine.error", "; ".join(problems))
+        raise _missing(channel, connection.probe, None if listed is None else nodes)
+    twins = hostusb.twins(connection.probe, nodes)
+    if twins > 1:
+        channel.measure("probe.twins", twins)
+        raise StepFailed("probe-ambiguous", f"{twins} connected probes have the unique id {connection.probe}")
     channel.measure("probe.kind", kind_of(probe))
     try:
         session = Session(probe, auto_open=False, options={**safe_options(connection, project), "target_override": "cortex_m"})
@@ -142,14 +171,50 @@ def open_probe(channel: Channel, connection: Connection, project: Path) -> tuple
         channel.measure("engine.error", trouble.text)
         if trouble.errno is not None:
             channel.measure("probe.errno", trouble.errno)
+        note_timeout(channel, trouble, kind_of(probe))
+        if trouble.errno in (errno.EBUSY, errno.EACCES):
+            for node in nodes:
+                if who := hostusb.holder(node):
+                    channel.measure("probe.holder", who)
         raise StepFailed("probe-open", f"the probe {connection.probe} could not be opened") from error
     channel.probe = facts(probe, session)
     channel.measure("probe.product", channel.probe.product)
     return probe, session
 
 
+def _missing(channel: Channel, unique_id: str, nodes: list[hostusb.UsbNode] | None) -> StepFailed:
+    """The failure when pyOCD does not list it, after asking the system. ``nodes``: its devices of this name, None when it cannot tell."""
+    channel.measure("probe.listed", [item.unique_id for item in list_probes()])
+    if nodes:
+        node = nodes[0]
+        channel.measure("usb.node", {"present": True, "vid": node.vid, "pid": node.pid, "serial": node.serial})
+        number = hostusb.open_errno(node)
+        if number is not None:
+            channel.measure("probe.errno", number, "opening its USB device without pyOCD")
+    elif nodes is not None:
+        channel.measure("usb.node", {"present": False})
+    return StepFailed("no-probe", f"no debug probe with the unique id {unique_id} is connected")
+
+
+def note_timeout(channel: Channel, trouble: Trouble, kind: str) -> None:
+    """After a time-out: how long the driver waited for that one transfer."""
+    if trouble.errno == errno.ETIMEDOUT and kind in _PATIENCE:
+        channel.measure("probe.hung", _PATIENCE[kind])
+
+
+def note_presence(channel: Channel, unique_id: str) -> None:
+    """After an error of the probe: is it still listed?"""
+    failed = any(reading.name == "probe.errno" for reading in channel.readings)
+    if failed and any(reading.name == "probe.found" and reading.value for reading in channel.readings):
+        with contextlib.suppress(Exception):
+            channel.measure("probe.present", find(unique_id) is not None)
+
+
 def list_probes() -> list[ListedProbe]:
-    """Every probe that pyOCD lists, third-party plugins included; a driver that fails is told, not fatal."""
+    """Every probe that pyOCD lists, third-party plugins included; a driver that fails is told, not fatal.
+
+    So is an id that says too little: one that several probes have, and one that pyOCD made up for a probe without a serial number.
+    """
     found: list[ListedProbe] = []
     for name, driver in PROBE_CLASSES.items():
         try:
@@ -158,7 +223,20 @@ def list_probes() -> list[ListedProbe]:
             found.append(ListedProbe("", name, "", "", problem=classify(error).text))
             continue
         found.extend(_listed(probe) for probe in probes)
-    return found
+    nodes = hostusb.nodes() or []
+    return [msgspec.structs.replace(item, problem=item.problem or _doubt(item, found, nodes)) for item in found]
+
+
+def _doubt(item: ListedProbe, listed: list[ListedProbe], nodes: list[hostusb.UsbNode]) -> str | None:
+    """What is wrong with a probe's unique id."""
+    if not item.unique_id:
+        return None
+    same = sum(other.unique_id == item.unique_id for other in listed)
+    if max(same, hostusb.twins(item.unique_id, nodes)) > 1:
+        return "several connected probes have this unique id; msdflash does not choose between them: unplug all but one"
+    if any(not node.serial for node in hostusb.matching(item.unique_id, nodes)):
+        return "this probe has no serial number; its unique id is made up and changes when it is plugged in again"
+    return None
 
 
 def _listed(probe: DebugProbe) -> ListedProbe:

@@ -110,6 +110,7 @@ _values = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=6) | st.
 _readings = st.builds(Reading, st.sampled_from(sorted(READINGS)), _values, st.just(0.5), st.text(max_size=8))
 KINDS = (
     "no-probe",
+    "probe-ambiguous",
     "probe-open",
     "usb",
     "no-dp",

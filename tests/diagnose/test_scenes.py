@@ -81,6 +81,7 @@ SCENES: tuple[Scene, ...] = (
         ("probe.errno", "usb.node"),
         step=Step.OPEN,
     ),
+    S("probe-ambiguous", "certain", "probe-ambiguous", {"probe.found": True, "probe.twins": 2}, ("probe.twins",), step=Step.OPEN),
     S(
         "probe-busy",
         "certain",
