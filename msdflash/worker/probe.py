@@ -204,7 +204,9 @@ def note_timeout(channel: Channel, trouble: Trouble, kind: str) -> None:
 
 def note_presence(channel: Channel, unique_id: str) -> None:
     """After an error of the probe: is it still listed?"""
-    failed = any(reading.name == "probe.errno" for reading in channel.readings)
+    names = {reading.name for reading in channel.readings}
+    # A probe that goes between listing and opening leaves no error number.
+    failed = "probe.errno" in names or "probe.product" not in names
     if failed and any(reading.name == "probe.found" and reading.value for reading in channel.readings):
         with contextlib.suppress(Exception):
             channel.measure("probe.present", find(unique_id) is not None)
