@@ -104,7 +104,7 @@ WHOLENESS = [
 
 def test_wholeness_by_content(tmp_path: Path) -> None:
     for content, expected in WHOLENESS:
-        assert wholeness(content[:1024], content[-1024:]) is expected, content[-40:]
+        assert wholeness(content[:1024], content[-1024:], len(content)) is expected, content[-40:]
         (tmp_path / "f").write_bytes(content)
         with Place.open(tmp_path) as place:
             [sight] = look(place)

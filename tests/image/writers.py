@@ -1,0 +1,107 @@
+"""Images as files: small writers whose every freedom is a parameter. They share no code with the decoders."""
+
+from __future__ import annotations
+
+import struct
+
+Memory = list[tuple[int, bytes]]
+
+
+def ihex_record(kind: int, offset: int, data: bytes = b"") -> bytes:
+    raw = bytes([len(data)]) + offset.to_bytes(2, "big") + bytes([kind]) + data
+    return b":" + (raw + bytes([-sum(raw) & 0xFF])).hex().upper().encode()
+
+
+def universal(parts: dict[int, Memory], *, newline: bytes = b"\n", width: int = 16, pad: bool = True, others: int = 0) -> bytes:
+    """A universal hex with one section a board; the first in plain data records, the others in custom ones, as the specification has it."""
+    lines: list[bytes] = []
+    for number, (board, memory) in enumerate(parts.items()):
+        high = -1
+        for index, (address, data) in enumerate(memory):
+            for at in range(0, len(data), width):
+                here = address + at
+                if here >> 16 != high or index == at == 0:
+                    high = here >> 16
+                    lines.append(ihex_record(4, 0, high.to_bytes(2, "big")))
+                    if index == at == 0:
+                        lines.append(ihex_record(0x0A, 0, board.to_bytes(2, "big") + b"\xc0\xde"))
+                chunk = data[at : at + width]
+                room = 0x10000 - (here & 0xFFFF)
+                lines.append(ihex_record(0x0D if number else 0, here & 0xFFFF, chunk[:room]))
+                if chunk[room:]:
+                    high += 1
+                    lines.append(ihex_record(4, 0, high.to_bytes(2, "big")))
+                    lines.append(ihex_record(0x0D if number else 0, 0, chunk[room:]))
+        lines += [ihex_record(0x0C, 0, b"\xff" * 8)] if pad else []
+        lines.append(ihex_record(0x0B, 0, b"\xff" * 4 if pad else b""))
+    lines += [ihex_record(0x0E, 0, b"source")] * others
+    return newline.join([*lines, ihex_record(1, 0)]) + newline
+
+
+def srec_record(kind: int, address: int, data: bytes = b"") -> bytes:
+    width = {0: 2, 1: 2, 2: 3, 3: 4, 5: 2, 6: 3, 7: 4, 8: 3, 9: 2}[kind]
+    raw = bytes([len(data) + width + 1]) + address.to_bytes(width, "big") + data
+    return f"S{kind}".encode() + (raw + bytes([~sum(raw) & 0xFF])).hex().upper().encode()
+
+
+def srec(chunks: Memory, *, newline: bytes = b"\n", kind: int = 3, header: bool = True, count: bool = True) -> bytes:
+    lines = [srec_record(0, 0, b"HDR")] if header else []
+    lines += [srec_record(kind, address, data) for address, data in chunks]
+    if count:
+        lines.append(srec_record(5, len(chunks)))
+    return newline.join([*lines, srec_record({1: 9, 2: 8, 3: 7}[kind], 0)]) + newline
+
+
+def uf2_block(address: int, data: bytes, number: int, total: int, *, family: int | None = None, flags: int = 0) -> bytes:
+    flags |= 0x2000 if family is not None else 0
+    head = struct.pack("<8s6I", b"UF2\nWQ]\x9e", flags, address, len(data), number, total, family or 0)
+    return head + data.ljust(476, b"\xff") + b"\x30\x6f\xb1\x0a"
+
+
+def uf2(memory: Memory, *, family: int | None = None, width: int = 256, order: list[int] | None = None) -> bytes:
+    chunks = [(address + at, data[at : at + width]) for address, data in memory for at in range(0, len(data), width)]
+    blocks = [uf2_block(address, chunk, number, len(chunks), family=family) for number, (address, chunk) in enumerate(chunks)]
+    return b"".join(blocks if order is None else [blocks[index] for index in order])
+
+
+def attributes(arch: int) -> bytes:
+    """A section of build attributes with Tag_CPU_arch alone (Arm IHI 0045)."""
+    tags = bytes([6, arch])
+    file = bytes([1]) + (5 + len(tags)).to_bytes(4, "little") + tags
+    return b"A" + (4 + 6 + len(file)).to_bytes(4, "little") + b"aeabi\0" + file
+
+
+def elf(
+    memory: Memory,
+    *,
+    machine: int = 40,
+    kind: int = 2,
+    arch: int | None = None,
+    sections: bool = True,
+    empty: bool = False,
+    virtual: int = 0,
+    first_with_headers: bool = False,
+) -> bytes:
+    """An ELF file: one loadable segment a piece, ``virtual`` bytes away from its physical address; optionally an empty RAM segment."""
+    count = len(memory) + empty
+    body_at = 52 + 32 * count
+    body, programs, table = b"", b"", [struct.pack("<10I", *[0] * 10)]
+    for index, (address, data) in enumerate(memory):
+        offset = body_at + len(body)
+        if index == 0 and first_with_headers:
+            programs += struct.pack("<8I", 1, 0, address - offset, address - offset, offset + len(data), offset + len(data), 5, 4)
+        else:
+            programs += struct.pack("<8I", 1, offset, address + virtual & 0xFFFF_FFFF, address, len(data), len(data), 5, 4)
+        table.append(struct.pack("<10I", 0, 1, 2, address, offset, len(data), 0, 0, 4, 0))
+        body += data
+    if empty:
+        programs += struct.pack("<8I", 1, body_at, 0x2000_0000, 0x2000_0000, 0, 512, 6, 4)
+    if arch is not None:
+        table.append(struct.pack("<10I", 0, 0x7000_0003, 0, 0, body_at + len(body), len(attributes(arch)), 0, 0, 1, 0))
+        body += attributes(arch)
+    headers = b"".join(table) if sections else b""
+    shoff = body_at + len(body) if sections else 0
+    ident = b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
+    shape = (len(table) if sections else 0, 0)
+    head = struct.pack("<16sHHIIIIIHHHHHH", ident, kind, machine, 1, 0x0800_0001, 52, shoff, 0x0500_0200, 52, 32, count, 40, *shape)
+    return head + programs + body + headers
