@@ -363,8 +363,7 @@ H7 = Family(
     # header h7. Reads 0 on some boards until the clocks in DBGMCU_CR are on: 0 is not another chip.
     idcode=Register(0x5C00_1000, mask=0xFFF),
     flash_kib=half_word(0x1FF1_E880),  # header h7
-    flash_base=FLASH,
-    boot_alias=0,
+    flash_base=FLASH,  # RM0433 2.3.2: ITCM RAM is at 0, flash has no second address
     rdp=rdp_byte(0x5200_201C, 8),  # header h7: FLASH_OPTSR_CUR
     wrp=WrpRule(  # header h7: WPSN_CUR1R, WPSN_CUR2R; a bit each 128 KiB
         "zero",

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from msdflash.chips import corrections
 from msdflash.worker import memory
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.measure import C_DEBUGEN, C_HALT, DBGKEY, DEMCR, DHCSR, S_HALT, S_LOCKUP, S_RESET_ST, VC_HARDERR
@@ -65,11 +66,8 @@ class Algorithm:
         self.buffer: int = flash.page_buffers[0]
         self._loaded = False
         self._active: int | None = None
-
-    @property
-    def code(self) -> bytes:
-        """The algorithm as it must stand in RAM."""
-        return memory.to_bytes(self._table["instructions"])
+        # The algorithm as it must stand in RAM, and what was put right in it.
+        self.code, self._corrections = corrections.correct(memory.to_bytes(self._table["instructions"]))
 
     def ram(self) -> list[tuple[int, int]]:
         """``(start, length)`` of the RAM that is used: code with stack and data, then the page buffer; overlaps merged."""
@@ -113,6 +111,7 @@ class Algorithm:
             StepFailed: ``algo-readback``.
         """
         self._flash.prepare_target()
+        self._channel.log.extend(self._corrections)
         code, start = self.code, int(self._table["load_address"])
         memory.write(self._core, start, code)
         found = memory.read(self._core, start, len(code))
