@@ -6,7 +6,7 @@ Sources: nrfx MDK headers (``nrf51.h``, ``nrf52840.h``, ``*_bitfields.h``), the 
 
 from __future__ import annotations
 
-from msdflash.chips.model import ApLock, Builtin, Device, Family, Flag, FlagRegister, Register, Timing
+from msdflash.chips.model import ApLock, Builtin, Device, Family, Flag, FlagRegister, RdpRule, Register, Timing
 
 NORDIC = 0x244  # JEP106 bank 3, 0x44
 
@@ -33,6 +33,8 @@ NRF51 = Family(
     idcode=Register(0x1000_005C, mask=0xFFFF),  # FICR.CONFIGID, HWID: many ids, one die
     flash_kib=Register(0x1000_0014),  # FICR.CODESIZE in pages of CODEPAGESIZE = 1 KiB (nrf51.svd)
     flash_base=0,
+    # UICR.RBPCONF.PALL: 0xFF is open (nrf51_bitfields.h); no levels, but the same question
+    rdp=RdpRule(Register(0x1000_1004, shift=8, mask=0xFF), ((0xFF, "0"),), "1"),
     flash_sr=(_NVMC,),
     reset_cause=(FlagRegister(0x4000_0400, _RESETREAS),),
     timing=Timing(22.3e-3, 46.3e-6, 4, 22.3e-3, "nRF51822 PS v3.x, NVMC timing"),

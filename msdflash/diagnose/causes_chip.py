@@ -55,6 +55,27 @@ CHIP_CAUSES: tuple[Cause, ...] = (
         Remedy("Replace the chip. Nothing can unlock it.", "a new chip"),
     ),
     cause(
+        "nrf-approtect",
+        "access port protection is on: the chip lets no debugger in",
+        "ERROR_UNLOCK",
+        "Use a program that leaves the port open: newer revisions shut it at each reset unless the program opens it.",
+        Remedy("Unlock it by order: `pyocd erase --mass`, or Nordic's recover command.", "ERASES THE WHOLE CHIP"),
+    ),
+    cause(
+        "nrf51-readback",
+        "read-back protection is on: the chip's code memory is shut to debuggers",
+        "ERROR_UNLOCK",
+        "Use the way in that the program itself offers, such as its own update over the air: flash and settings are kept then.",
+        Remedy("Unlock it by order: `pyocd erase --chip`, or Nordic's recover command.", "ERASES THE WHOLE CHIP"),
+    ),
+    cause(
+        "kinetis-security",
+        "flash security is on: the chip lets no debugger in",
+        "ERROR_UNLOCK",
+        "Check the 16 bytes at 0x400 of what was flashed before: 0xFF at 0x40C secures the chip.",
+        Remedy("Unlock it by order: `pyocd erase --mass`.", "ERASES THE WHOLE CHIP"),
+    ),
+    cause(
         "debug-locked",
         "debug access to the chip is closed",
         "ERROR_UNLOCK",

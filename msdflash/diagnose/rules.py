@@ -15,6 +15,7 @@ from msdflash.diagnose.finding import Confidence, Diagnosis, Finding
 from msdflash.diagnose.rules_chip import CHIP_RULES, CHIP_SYMPTOMS
 from msdflash.diagnose.rules_flash import FLASH_RULES, FLASH_SYMPTOMS
 from msdflash.diagnose.rules_host import HOST_RULES, HOST_SYMPTOMS
+from msdflash.diagnose.rules_locks import LOCK_RULES
 from msdflash.diagnose.rules_reset import RESET_RULES
 from msdflash.diagnose.rules_wires import WIRE_RULES, WIRE_SYMPTOMS
 from msdflash.diagnose.words import engine_said, found
@@ -26,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     *HOST_RULES,
     *RESET_RULES,
     *WIRE_RULES,
+    *LOCK_RULES,
     *CHIP_RULES,
     *FLASH_RULES,
     *HOST_SYMPTOMS,

@@ -89,7 +89,7 @@ def no_ap(e: Evidence) -> Finding | None:
 
 def debug_locked(e: Evidence) -> Finding | None:
     """The access port is there and switched off: the cheapest sign of a lock. It cannot say which lock."""
-    if e.kind == "locked" and not e.has("option.rdp"):
+    if e.kind == "locked" and not e.has("option.rdp") and not e.has("lock.status"):
         return found("debug-locked", LIKELY, e.failure.message if e.failure else "", dp_words(e))
     if e.kind not in {"no-ap", "transfer", "no-halt"}:
         return None
@@ -114,6 +114,9 @@ def rdp(e: Evidence) -> Finding | None:
     level = levels.pop()
     if level == "0":
         return found("rdp1", RULED_OUT, f"the protection field read {shown}: open") if e.kind in FLASH_KINDS else None
+    if e.family and e.family.id == "nrf51":
+        sure = CERTAIN if len(values) > 1 else LIKELY
+        return found("nrf51-readback", sure, f"RBPCONF.PALL read {shown}; 0xFF would be open", dp_words(e))
     read = f"the protection field read {shown}: level {level}"
     if level == "2":
         return found("rdp2", LIKELY if len(values) > 1 else POSSIBLE, read)
@@ -127,7 +130,9 @@ def rdp(e: Evidence) -> Finding | None:
 def wrong_target(e: Evidence) -> Finding | None:
     """The identity register against what the chosen target stands for."""
     expected = e.table("target.expected")
-    ids = [item for item in expected.get("dev_ids", ()) if is_register(item)] if isinstance(expected.get("dev_ids"), (list, tuple)) else []
+    given = expected.get("dev_ids")
+    # A device id of 0 in the table stands for a family without one.
+    ids = [item for item in given if is_register(item) and item] if isinstance(given, (list, tuple)) else []
     dev_id = e.register("chip.dev_id")
     name = str(expected.get("target") or (e.outcome.target.name if e.outcome.target else ""))[:40]
     if dev_id not in (None, 0, 0xFFF, 0xFFFFFFFF) and ids:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from msdflash.chips.families import family_of_target
 from msdflash.diagnose.evidence import Evidence, is_register
 from msdflash.diagnose.finding import Finding
 from msdflash.diagnose.rules_reset import blocked
@@ -192,7 +193,8 @@ def algo_timeout(e: Evidence) -> Finding | None:
 
 def _status(e: Evidence) -> tuple[str, ...]:
     value = e.register("flash.sr")
-    return e.family.flash_sr[0].names(value) if value is not None and e.family and e.family.flash_sr else ()
+    family = e.family or (family_of_target(e.outcome.target.name) if e.outcome.target else None)
+    return family.flash_sr[0].names(value) if value is not None and family and family.flash_sr else ()
 
 
 def _status_words(e: Evidence) -> str:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import msgspec
 
-from msdflash.diagnose.evidence import NO_NRESET, READS_NRESET, Evidence
+from msdflash.diagnose.evidence import FAMILY, NO_NRESET, READS_NRESET, Evidence
 from msdflash.diagnose.finding import Confidence, Finding
 from msdflash.diagnose.rules_wires import TOUCHED_TARGET
 from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, found, level_words
@@ -30,6 +30,10 @@ LOOP_PERIOD_MS = 50.0
 """Samples stand at most 25 ms apart: a core in reset at every one of them, because it loops, is caught within two periods."""
 
 
+RESETS_MATTER = frozenset({"core-in-reset", "transfer", "no-ap", "no-halt", "reset-under-algorithm"})
+"""Failures that a reset loop can explain. A blank Kinetis or nRF loops until its first program is in."""
+
+
 class ResetPicture(msgspec.Struct, frozen=True):
     """Everything that was measured about reset.
 
@@ -42,6 +46,7 @@ class ResetPicture(msgspec.Struct, frozen=True):
         ever_high: a high level was seen in this job.
         proven: the read-back has been high before, or is now.
         rise_ms: how long after release, or after the first look, reset ended; None if not measured.
+        flickers: the maker's own access port told of reset on some of its reads and not on others.
     """
 
     reads: int
@@ -54,6 +59,7 @@ class ResetPicture(msgspec.Struct, frozen=True):
     ever_high: bool
     proven: bool
     rise_ms: float | None
+    flickers: bool = False
 
     @property
     def always(self) -> bool:
@@ -83,7 +89,7 @@ class ResetPicture(msgspec.Struct, frozen=True):
         if self.released:
             rose = self.released[-1] == 1 or self.rise_ms < WATCHED_MS
             return self.released[0] == 0 and rose and self.rise_ms > SLOW_RISE_MS
-        return self.left and self.rise_ms > LOOP_PERIOD_MS
+        return self.left and self.rise_ms > LOOP_PERIOD_MS and not self.flickers
 
 
 def picture(e: Evidence) -> ResetPicture:
@@ -106,7 +112,16 @@ def picture(e: Evidence) -> ResetPicture:
         ever_high=high,
         proven=high or bool(undriven and e.flag("nreset.pin_proven")),
         rise_ms=e.number("nreset.rise_ms"),
+        flickers=_flickers(e),
     )
+
+
+def _flickers(e: Evidence) -> bool:
+    family = FAMILY.get(e.text("lock.family"))
+    if family is None or family.lock is None or family.lock.valid is None:
+        return False
+    mask, value = family.lock.valid
+    return len({word & mask == value for word in e.registers("lock.status")}) > 1
 
 
 def _core_words(p: ResetPicture) -> str:
@@ -282,6 +297,9 @@ def reset_loop(e: Evidence) -> Finding | None:
     line = f"nRESET fell {falls} times in {len(p.undriven) + len(p.connected)} samples" if falls else ""
     if 2 <= p.in_reset < p.reads:
         return found("reset-loop", CERTAIN, _core_words(p), "so it was reset anew between the reads", line)
+    if p.flickers and e.kind:  # before a first program was flashed it is no news
+        words = "the chip's own access port showed a reset on some of its reads and none on others"
+        return found("reset-loop", CERTAIN, words, _core_words(p), _catch_words(e, p), line, aside=e.kind not in RESETS_MATTER)
     if p.left:
         if p.late:
             return found("reset-loop", UNLIKELY, f"a looping core would have been caught within {LOOP_PERIOD_MS:.0f} ms")

@@ -101,11 +101,16 @@ class RawTarget:
             self._probe.write_dp(DP_SELECT, value)
             self._select = value
 
-    def read_ap(self, register: int) -> int:
-        """One register of access port 0."""
+    @property
+    def managed(self) -> bool:
+        """The probe selects access ports itself (ST-LINK)."""
+        return self._managed
+
+    def read_ap(self, register: int, port: int = 0) -> int:
+        """One register of an access port."""
         if not self._managed:
-            self._write_select(register & 0xF0)
-        return int(self._probe.read_ap(register))
+            self._write_select(port << 24 | register & 0xF0)
+        return int(self._probe.read_ap(port << 24 | register))
 
     def _write_ap(self, register: int, value: int) -> None:
         if not self._managed:

@@ -1,0 +1,48 @@
+"""Rules about locks that the chip's maker built: access port protection of Nordic parts, flash security of Kinetis parts."""
+
+from __future__ import annotations
+
+from msdflash.diagnose.evidence import FAMILY, Evidence
+from msdflash.diagnose.finding import Finding
+from msdflash.diagnose.words import CERTAIN, LIKELY, RULED_OUT, UNLIKELY, dp_words, found, hex32
+
+DEVICE_EN = 1 << 6
+"""AP CSW.DeviceEn (Arm IHI 0031G C2.6.4): 0 = this access port is switched off."""
+
+MASS_ERASE = 1 << 5
+"""MDM-AP status FMEEN (Kinetis reference manuals, table MDM-AP status): 0 = mass erase is switched off as well."""
+
+LOCKS = {"nrf52": "nrf-approtect", "kinetis-k6x": "kinetis-security", "kinetis-kl2x": "kinetis-security"}
+"""Family -> cause."""
+
+SHUT = frozenset({"locked", "no-ap", "transfer", "no-halt"})
+
+
+def maker_lock(e: Evidence) -> Finding | None:
+    """The status of the maker's own port, read several times: only where it is valid does it count."""
+    words = e.registers("lock.status")
+    family = FAMILY.get(e.text("lock.family"))
+    cause = LOCKS.get(e.text("lock.family"))
+    if not words or family is None or family.lock is None or cause is None:
+        return None
+    lock = family.lock
+    verdicts = [verdict for verdict in map(lock.is_locked, words) if verdict is not None]
+    shown = ", ".join(sorted({hex32(word) for word in words})[:3])
+    status = f"the status of access port {lock.ap} was {shown} on {len(words)} reads"
+    if not verdicts:
+        return None  # never out of reset and ready: the lock's bit means nothing then
+    if not any(verdicts):
+        return found(cause, RULED_OUT, status) if e.kind in SHUT else None
+    if not all(verdicts):
+        return found(cause, UNLIKELY, status, "it changed from read to read")
+    reasons = [status if len(verdicts) == len(words) else f"{status}; valid on {len(verdicts)}, and locked on each of these"]
+    csw = e.register("ap.csw")
+    shut = csw is not None and not csw & DEVICE_EN
+    if shut:
+        reasons.append(f"the memory port is switched off (CSW {hex32(csw)}, DeviceEn bit 6 is 0)")
+    if cause == "kinetis-security" and not any(word & MASS_ERASE for word in words):
+        reasons.append("mass erase is switched off, too (status bit 5 is 0): no tool can unlock it")
+    return found(cause, CERTAIN if len(verdicts) >= lock.times else LIKELY, *reasons, dp_words(e))
+
+
+LOCK_RULES = (maker_lock,)
