@@ -20,7 +20,12 @@ BOOTLOADERS = frozenset({(0x0483, 0x374D)})
 """USB ids of probes in their update mode: ST-LINK DFU."""
 
 MISSING = frozenset({"no-probe"})
-_MALFORMED = re.compile(r"response is for command|incomplete command response|index out of range", re.IGNORECASE)
+_MALFORMED = re.compile(
+    r"response is for command|incomplete command response|index out of range|struct\.error|requires a buffer of"
+    r"|AssertionError in \w+ \((?:dap_access_\w+|cmsis_dap_core|stlink|usb)\.py\)",
+    re.IGNORECASE,
+)
+_DRIVER_FAILED = re.compile(r"\bstlink: TypeError\b")
 _TOO_OLD = re.compile(r"unsupported, older firmware|firmware on the probe is outdated|minimum supported firmware", re.IGNORECASE)
 
 
@@ -35,7 +40,9 @@ def _usb_trouble(e: Evidence) -> bool:
 
 def _opening_failed_mutely(e: Evidence) -> bool:
     """Opening failed and nothing says why: no error number, no refusal in the driver's own words."""
-    return e.kind == "probe-open" and _errno(e) is None and not _TOO_OLD.search(e.text("engine.error"))
+    return (
+        e.kind == "probe-open" and _errno(e) is None and not any(known.search(e.text("engine.error")) for known in (_TOO_OLD, _MALFORMED))
+    )
 
 
 def _node_words(e: Evidence) -> str:
@@ -57,6 +64,10 @@ def no_probe(e: Evidence) -> Finding | None:
     if present is True or _errno(e) == EACCES:
         reason = _node_words(e) if present is True else "opening its USB device gave EACCES, so it is there"
         return found("no-probe", RULED_OUT, reason, probe=probe)
+    if present is False and e.value("usb.nameless"):
+        return found(
+            "no-probe", LIKELY, number, "the system's own USB list does not hold it, but holds a debug probe without a serial number"
+        )
     if present is False:
         return found("no-probe", CERTAIN, number, "the system's own USB list does not hold it either", probe=probe)
     return found("no-probe", LIKELY, number or "pyOCD does not list this probe", probe=probe)
@@ -82,6 +93,25 @@ def probe_in_bootloader(e: Evidence) -> Finding | None:
     if e.kind in MISSING and is_register(vid) and is_register(pid) and (vid, pid) in BOOTLOADERS:
         return found("probe-in-bootloader", CERTAIN, _node_words(e))
     return None
+
+
+def probe_nameless(e: Evidence) -> Finding | None:
+    """A debug probe without a serial number: pyOCD makes up an id for a CMSIS-DAP, and cannot list any ST-LINK beside such a one."""
+    ids = [item for item in e.value("usb.nameless") or () if isinstance(item, str)] if isinstance(e.value("usb.nameless"), list) else []
+    if e.kind not in MISSING or not ids:
+        return None
+    words = f"the system lists a debug probe without a serial number: {', '.join(ids)}"
+    if _DRIVER_FAILED.search(e.text("engine.error")) and e.table("usb.node").get("present") is True:
+        return found("probe-no-serial", CERTAIN, words, _node_words(e) + ", and pyOCD's driver stopped at the other one", engine_said(e))
+    return found("probe-no-serial", POSSIBLE, words)
+
+
+def probe_slow(e: Evidence) -> Finding | None:
+    """Opening talks to nothing but the probe: when it overruns its deadline and no transfer failed, the probe answers, but slowly."""
+    if e.kind != "timeout" or e.step != "open" or e.flag("probe.found") is not True or _errno(e) is not None:
+        return None
+    seconds = count(e.number("engine.deadline"))
+    return found("probe-slow", LIKELY, f"opening the probe took more than {seconds} s, and no transfer failed", seconds=seconds)
 
 
 def probe_ambiguous(e: Evidence) -> Finding | None:
@@ -229,6 +259,8 @@ HOST_RULES = (
     disk_full,
     no_probe,
     probe_ambiguous,
+    probe_nameless,
+    probe_slow,
     probe_in_bootloader,
     usb_permission,
     probe_busy,

@@ -61,6 +61,7 @@ READINGS: dict[str, ReadingKind] = {
     "probe.holder": _kind("", "process that has the probe's device node open"),
     "probe.twins": _kind("count", "connected USB devices of one kind that have this unique id"),
     "usb.node": _kind("dict", "the probe's USB device in the system's own list, not through pyOCD: {present, vid, pid, serial}"),
+    "usb.nameless": _kind("list", "USB ids of debug probes without a serial number in the system's own list"),
     "probe.hung": _kind("s", "probe did not answer a USB transfer for this long"),
     # --- power and wires ----------------------------------------------------------------------------------------------------------
     "vtref": _kind("V", "voltage at the probe's target-voltage pin (not the chip's own supply pin)"),

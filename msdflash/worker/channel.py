@@ -50,6 +50,7 @@ class Channel:
         self.tried: list[Tried] = []
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
         self.probe: ProbeFacts | None = None
+        self.opened: Any = None  # pyOCD's probe object
         self.target: TargetFacts | None = None
         self.image: ImageFacts | None = None
         self.running = "unknown"

@@ -18,7 +18,7 @@ from msdflash.worker import vendor_lock
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.probe import note_timeout
 from msdflash.worker.raw import AP_CSW, AP_IDR, RawTarget
-from msdflash.worker.trouble import Trouble, classify, is_gone
+from msdflash.worker.trouble import Trouble, classify, deepen, is_gone, is_nonsense
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ SWEEP_CLOCKS = (100_000, 1_000_000, 4_000_000)
 
 def usb_failed(channel: Channel, trouble: Trouble) -> StepFailed:
     """Record an error of the probe itself."""
+    trouble = deepen(trouble, channel.opened)
     if trouble.errno is not None:
         channel.measure("probe.errno", trouble.errno)
     note_timeout(channel, trouble, latest(tuple(channel.readings), "probe.kind"))
@@ -369,6 +370,8 @@ def link_quality(channel: Channel, raw: RawTarget, blocks: int = 100) -> int:
             if trouble.kind == "usb":
                 if trouble.errno is not None:
                     channel.measure("probe.errno", trouble.errno, "while the link was measured")
+                return errors
+            if is_nonsense(error):  # the probe's fault, not the link's
                 return errors
             kind = trouble.ack or trouble.kind
             _pick_up(raw)

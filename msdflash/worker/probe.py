@@ -13,13 +13,15 @@ import msgspec
 from pyocd.core.session import Session
 from pyocd.probe.aggregator import PROBE_CLASSES, DebugProbeAggregator
 from pyocd.probe.debug_probe import DebugProbe
+from pyocd.probe.pydapaccess.interface.common import is_known_cmsis_dap_vid_pid
 from pyocd.probe.pydapaccess.interface.interface import Interface
+from pyocd.probe.stlink.usb import STLinkUSBInterface
 
 from msdflash.job.order import Connection
 from msdflash.job.outcome import ListedProbe, ProbeFacts
 from msdflash.worker import hostusb
 from msdflash.worker.channel import Channel, StepFailed
-from msdflash.worker.trouble import Trouble, classify
+from msdflash.worker.trouble import Trouble, classify, deepen
 
 _DRIVERS = {
     "CMSISDAPProbe": "cmsis-dap",
@@ -157,17 +159,21 @@ def open_probe(channel: Channel, connection: Connection, project: Path) -> tuple
     if probe is None:
         if problems:
             channel.measure("engine.error", "; ".join(problems))
+        nameless = [node for node in listed or () if not node.serial and is_debug_probe(node)]
+        if nameless:
+            channel.measure("usb.nameless", [f"{node.vid:04x}:{node.pid:04x}" for node in nameless])
         raise _missing(channel, connection.probe, None if listed is None else nodes)
     twins = hostusb.twins(connection.probe, nodes)
     if twins > 1:
         channel.measure("probe.twins", twins)
         raise StepFailed("probe-ambiguous", f"{twins} connected probes have the unique id {connection.probe}")
+    channel.opened = probe
     channel.measure("probe.kind", kind_of(probe))
     try:
         session = Session(probe, auto_open=False, options={**safe_options(connection, project), "target_override": "cortex_m"})
         session.open(init_board=False)
     except Exception as error:
-        trouble = classify(error)
+        trouble = deepen(classify(error), probe)
         channel.measure("engine.error", trouble.text)
         if trouble.errno is not None:
             channel.measure("probe.errno", trouble.errno)
@@ -180,6 +186,13 @@ def open_probe(channel: Channel, connection: Connection, project: Path) -> tuple
     channel.probe = facts(probe, session)
     channel.measure("probe.product", channel.probe.product)
     return probe, session
+
+
+def is_debug_probe(node: hostusb.UsbNode) -> bool:
+    """Whether pyOCD's tables know this USB id as a debug probe's."""
+    return is_known_cmsis_dap_vid_pid(node.vid, node.pid) or (
+        node.vid == STLinkUSBInterface.USB_VID and node.pid in STLinkUSBInterface.USB_PID_EP_MAP
+    )
 
 
 def _missing(channel: Channel, unique_id: str, nodes: list[hostusb.UsbNode] | None) -> StepFailed:

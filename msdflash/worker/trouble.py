@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import errno
 import re
+import struct
+import traceback
 from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
 
 import msgspec
 import usb.core
@@ -48,13 +52,38 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 def classify(error: BaseException) -> Trouble:
     """Sort an escaped exception; never raises."""
-    text = "; ".join(f"{type(item).__name__}: {item}" for item in chain(error))
+    text = "; ".join(_words(item) for item in chain(error))
     for item in chain(error):
         if isinstance(item, usb.core.USBError):
             return Trouble("usb", "", item.errno or errno.EIO, text)
         if isinstance(item, PermissionError):
             return Trouble("usb", "", errno.EACCES, text)
     return _classify_link(error, text)
+
+
+def _words(error: BaseException) -> str:
+    """Type and message; where there is no message, the place that raised it."""
+    if str(error) or error.__traceback__ is None:
+        return f"{type(error).__name__}: {error}"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name} ({PurePath(frame.filename).name})"
+
+
+def deepen(trouble: Trouble, probe: Any) -> Trouble:
+    """The error that ended pyOCD's reading thread, where its caller was told less: no error number, or a time-out that was none.
+
+    ``probe`` is pyOCD's probe object or None. Its CMSIS-DAP interfaces keep that error (``_read_thread_exception``) until they are closed.
+    """
+    lost = getattr(getattr(getattr(probe, "_link", None), "_interface", None), "_read_thread_exception", None)
+    if not isinstance(lost, usb.core.USBError) or trouble.errno not in (None, errno.ETIMEDOUT):
+        return trouble
+    found = classify(lost)
+    return msgspec.structs.replace(found, text=f"{trouble.text}; {found.text}")
+
+
+def is_nonsense(error: BaseException) -> bool:
+    """The driver could not take a reply of the probe apart: too short, or not what was asked for."""
+    return any(isinstance(item, IndexError | AssertionError | struct.error) for item in chain(error))
 
 
 def _classify_link(error: BaseException, text: str) -> Trouble:

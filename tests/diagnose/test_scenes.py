@@ -83,6 +83,20 @@ SCENES: tuple[Scene, ...] = (
     ),
     S("probe-ambiguous", "certain", "probe-ambiguous", {"probe.found": True, "probe.twins": 2}, ("probe.twins",), step=Step.OPEN),
     S(
+        "probe-no-serial",
+        "certain",
+        "no-probe",
+        {
+            "probe.found": False,
+            "usb.node": {"present": True, "vid": 0x0483, "pid": 0x374B, "serial": "0240"},
+            "usb.nameless": ["0483:374b"],
+            "engine.error": "stlink: TypeError: object of type 'NoneType' has no len()",
+        },
+        ("usb.nameless",),
+        step=Step.OPEN,
+    ),
+    S("probe-slow", "likely", "timeout", {"probe.found": True, "engine.deadline": 15.0}, ("kind",), step=Step.OPEN),
+    S(
         "probe-busy",
         "certain",
         "probe-open",
