@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "flash",
         help="flash one file and prove it",
-        description="Flash one file (.bin or .hex), compare every byte, and say what is wrong if it cannot be done.",
+        description="Flash one file (.bin, .hex, .elf, .uf2 or .srec), compare every byte, and say what is wrong if it cannot be done.",
         allow_abbrev=False,
     )
     parser.add_argument("image", metavar="IMAGE", help="the firmware file")
@@ -91,6 +91,7 @@ def _flash(options: argparse.Namespace, session: Session, boards: Sequence[Runni
             name=name,
             sha256=digest,
             base=options.base,
+            board_id=session.memory.get(probe).board_id,
         )
         began = time.monotonic()
         with open_progress(quiet=options.json) as progress:

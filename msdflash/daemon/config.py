@@ -11,6 +11,7 @@
     frequency = 4_000_000
     connect = "halt"
     pack = "Keil.STM32L4xx_DFP.pack"
+    allow_locking_images = false
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class BoardOptions(msgspec.Struct, frozen=True):
         frequency: SWD clock in Hz.
         connect: one of :data:`CONNECT_MODES`.
         pack: CMSIS-Pack file.
+        allow_locking_images: images that lock the chip may be flashed.
     """
 
     name: str | None = None
@@ -50,6 +52,7 @@ class BoardOptions(msgspec.Struct, frozen=True):
     frequency: int | None = None
     connect: str = "halt"
     pack: str | None = None
+    allow_locking_images: bool = False
 
     def over(self, other: BoardOptions) -> BoardOptions:
         """These options where they say something, else ``other``'s."""
@@ -117,6 +120,13 @@ def parse_name(value: object) -> str:
     return value.strip()
 
 
+def parse_switch(value: object) -> bool:
+    """A switch. Raises ValueError that says what is allowed."""
+    if value is True or value is False:
+        return value is True
+    raise ValueError("true or false, without quotes")
+
+
 def _path(value: object) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a path in quotes")
@@ -130,6 +140,7 @@ _BOARD_KEYS: dict[str, Callable[[object], Any]] = {
     "frequency": parse_frequency,
     "connect": parse_connect,
     "pack": _path,
+    "allow_locking_images": parse_switch,
 }
 
 

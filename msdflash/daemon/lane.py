@@ -322,6 +322,8 @@ class Lane:
             name=drop.name,
             sha256=drop.sha256,
             base=self.config.base,
+            board_id=self.config.board_id,
+            allow_locking_images=self.config.allow_locking_images,
             resumed=resumed,
             beside=str(self._spool.beside(drop.spool or "")),
         )

@@ -17,6 +17,8 @@ class LaneConfig(msgspec.Struct, frozen=True):
     Attributes:
         connection: probe and target.
         base: address for images that carry none.
+        board_id: four hex digits by which tools know this kind of board, or None.
+        allow_locking_images: images that lock the chip may be flashed.
         quiet: when a drop counts as whole.
         fast: scan interval while something is on its way.
         slow: scan interval at rest with a watch.
@@ -31,6 +33,8 @@ class LaneConfig(msgspec.Struct, frozen=True):
 
     connection: Connection
     base: int | None = None
+    board_id: str | None = None
+    allow_locking_images: bool = False
     quiet: Quiet = Quiet()
     fast: float = 0.1
     slow: float = 2.0

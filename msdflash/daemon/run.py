@@ -241,7 +241,12 @@ class Daemon:
             return made
 
         lane = Lane(
-            LaneConfig(connection=connection, base=options.base),
+            LaneConfig(
+                connection=connection,
+                base=options.base,
+                board_id=board.identity.board_id,
+                allow_locking_images=options.allow_locking_images,
+            ),
             folder,
             state,
             run_job=lambda order, heard: self._run_job(board, order, heard),

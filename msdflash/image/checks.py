@@ -11,6 +11,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 from msdflash.errors import ImageError
+from msdflash.image.fit import Chip, check_chip
+from msdflash.image.locks import UICR, check_locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +22,16 @@ if TYPE_CHECKING:
 
 _BOOT2 = 252
 _NEAR = 1 << 20
+_SHOWN = 16
+"""Ranges of the image that a refusal lists."""
 _FCFB = b"FCFB"
+_HEADER = "image-bad-boot-header"
 _FCFB_OFFSETS = (0, 0x400)  # RT1050/1060 at 0, RT1010/1170 at 0x400
 
 
-def check(image: Image, memory_map: MemoryMap, header_kind: str) -> tuple[str, ...]:
+def check(
+    image: Image, memory_map: MemoryMap, header_kind: str, chip: Chip | None = None, *, allow_locking: bool = False
+) -> tuple[str, ...]:
     """Check an image that stands at its final addresses.
 
     Args:
@@ -32,35 +39,45 @@ def check(image: Image, memory_map: MemoryMap, header_kind: str) -> tuple[str, .
         memory_map: of the part, cut to the flash that the chip says it has.
         header_kind: what the boot flash must begin with: ``cortex-m``, ``rp2040-boot2``, ``imxrt-fcfb``; or ``unknown``: a
             vector table is looked for, but its absence is only a note, since some parts begin with a header of their own.
+        chip: what is known of the chip; None: nothing, so its family's own rules are left out.
+        allow_locking: the user ordered that images may lock this chip.
 
     Returns:
         Notes: harmless things worth telling.
 
     Raises:
-        ImageError: ``image-outside-flash``, ``image-too-big``, ``image-uses-ram`` or ``image-bad-vectors``.
+        ImageError: ``image-wrong-chip``, ``image-would-lock``, ``image-sets-option-bytes``, ``image-outside-flash``, ``image-too-big``,
+            ``image-uses-ram``, ``image-bad-vectors`` or ``image-bad-boot-header``.
         ValueError: the image is still relocatable, or the header kind is unknown.
     """
     if image.relocatable:
         raise ValueError("a relocatable image has no addresses to check")
     if header_kind not in _HEADERS:
         raise ValueError(f"unknown boot header kind {header_kind!r}")
+    known = chip or Chip()
+    notes = check_chip(image, known) + check_locks(image, known, allow=allow_locking)
     for segment in image.segments:
-        _fits(segment, memory_map)
+        _fits(segment, image, memory_map, known)
     boot = memory_map.boot()
     if boot is None:
-        return ()
+        return notes
     if not any(segment.address <= boot.start < segment.end for segment in image.segments):
-        return (f"the image does not cover the boot address 0x{boot.start:08X}: what is there now will start",)
-    return _HEADERS[header_kind](image, memory_map, boot.start)
+        return (*notes, f"the image does not cover the boot address 0x{boot.start:08X}: what is there now will start")
+    return notes + _HEADERS[header_kind](image, memory_map, boot.start)
 
 
-def _fits(segment: Segment, memory_map: MemoryMap) -> None:
+def _fits(segment: Segment, image: Image, memory_map: MemoryMap, chip: Chip) -> None:
     ranges = memory_map.flash_ranges()
     first, last = segment.address, segment.end - 1
     home = next(((start, end) for start, end in ranges if start <= first < end), None)
     if home is not None and segment.end <= home[1]:
         return
-    facts = {"first": first, "last": last, "flash": [[start, end - 1] for start, end in ranges]}
+    facts = {
+        "first": first,
+        "last": last,
+        "flash": [[start, end - 1] for start, end in ranges],
+        "image": [[start, start + length - 1] for start, length in image.ranges()[:_SHOWN]],
+    }
     if home is not None:
         room = home[1] - first
         raise ImageError(
@@ -80,7 +97,10 @@ def _fits(segment: Segment, memory_map: MemoryMap) -> None:
             **facts,
         )
     listed = ", ".join(f"0x{start:08X}-0x{end - 1:08X}" for start, end in ranges) or "none"
-    raise ImageError("image-outside-flash", f"the image has data for 0x{first:08X}-0x{last:08X}; this part's flash is {listed}", **facts)
+    uicr = chip.family.startswith("nrf5") and UICR[0] <= first < UICR[1]
+    where = " (UICR, which this target cannot write)" if uicr else ""
+    message = f"the image has data for 0x{first:08X}-0x{last:08X}{where}; this part's flash is {listed}"
+    raise ImageError("image-outside-flash", message, **facts)
 
 
 def _cortex_m(image: Image, memory_map: MemoryMap, table: int) -> tuple[str, ...]:
@@ -144,7 +164,7 @@ def _rp2040(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
     block = image.read(base, _BOOT2 + 4)
     if block is None:
         raise ImageError(
-            "image-bad-vectors",
+            "image-bad-boot-header",
             f"the image holds less than the 256 bytes of second-stage boot loader at 0x{base:08X}",
             word="boot2 checksum",
             address=base,
@@ -152,7 +172,7 @@ def _rp2040(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
     found = int.from_bytes(block[_BOOT2:], "little")
     expected = boot2_checksum(block[:_BOOT2])
     if found != expected:
-        raise _bad("boot2 checksum", base + _BOOT2, found, f"0x{found:08X} does not match", f"0x{expected:08X}", expected=expected)
+        raise _bad("boot2 checksum", base + _BOOT2, found, f"0x{found:08X} does not match", f"0x{expected:08X}", _HEADER, expected=expected)
     return _cortex_m(image, memory_map, base + _BOOT2 + 4)
 
 
@@ -163,7 +183,7 @@ def _imxrt(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
     if _FCFB in tags:
         return ()
     value = struct.unpack("<I", tags[0])[0] if tags[0] is not None else 0
-    raise _bad("FCFB tag", base, value, f"0x{value:08X} is no FlexSPI configuration block", "the letters FCFB")
+    raise _bad("FCFB tag", base, value, f"0x{value:08X} is no FlexSPI configuration block", "the letters FCFB (0x42464346)", _HEADER)
 
 
 def _unknown(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
@@ -189,9 +209,9 @@ def boot2_checksum(block: bytes) -> int:
     return int(f"{zlib.crc32(mirrored) ^ 0xFFFFFFFF:032b}"[::-1], 2)
 
 
-def _bad(word: str, address: int, value: int, what: str, wanted: str, **facts: int) -> ImageError:
+def _bad(word: str, address: int, value: int, what: str, wanted: str, cause: str = "image-bad-vectors", **facts: int) -> ImageError:
     return ImageError(
-        "image-bad-vectors",
+        cause,
         f"the {word} at 0x{address:08X} is wrong: {what}; it should be {wanted}",
         word=word,
         address=address,

@@ -157,7 +157,7 @@ FAMILIES: dict[int, tuple[str, tuple[str, ...]]] = {
     0x70D16653: ("STM32WB", ("stm32wb",)),
     0x7EAB61ED: ("ESP8266", ()),
     0x7F83E793: ("KL32L2", ("kl32l2",)),
-    0x8FB060FE: ("STM32F407VG", ("stm32f407vg",)),
+    0x8FB060FE: ("STM32F407VG", ("stm32f407",)),
     0x9517422F: ("RZ/A1LU", ()),
     0x9AF03E33: ("GD32VF103", ()),
     0xADA52840: ("nRF52840", ("nrf52840",)),

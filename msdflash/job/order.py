@@ -36,6 +36,8 @@ class FlashOrder(msgspec.Struct, frozen=True, tag="flash"):
         sha256: of the file.
         base: address for files that carry none, or None for the boot flash.
         resumed: an earlier attempt at this drop was interrupted: equal flash is success without programming.
+        board_id: four hex digits by which tools know this kind of board, or None: chooses the part of a micro:bit universal hex.
+        allow_locking_images: the user ordered for this board that an image may lock the chip.
         beside: file for the bytes beside the image while their sectors are erased, put back when resumed; or None.
     """
 
@@ -46,6 +48,8 @@ class FlashOrder(msgspec.Struct, frozen=True, tag="flash"):
     sha256: str
     base: int | None = None
     resumed: bool = False
+    board_id: str | None = None
+    allow_locking_images: bool = False
     beside: str | None = None
 
 

@@ -7,22 +7,25 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pyocd.core.session import Session
 from pyocd.probe.debug_probe import DebugProbe
 
 from msdflash.chips import families
 from msdflash.chips.model import Family
 from msdflash.errors import ImageError
-from msdflash.image import checks, decode, transforms
+from msdflash.image import checks, decode, existing, transforms
+from msdflash.image.layout import MemoryMap
+from msdflash.image.microbit import parse_board_id
 from msdflash.image.segments import Image
 from msdflash.job.order import FlashOrder
 from msdflash.job.outcome import ImageFacts, Tried
 from msdflash.job.steps import Step
-from msdflash.worker import beside, measure, observe, plan, probe, program, silicon, target
+from msdflash.worker import beside, measure, memory, observe, plan, probe, program, silicon, target
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.measure import DEMCR, DHCSR, S_HALT
 from msdflash.worker.raw import RawTarget
-from msdflash.worker.trouble import classify, deepen
+from msdflash.worker.trouble import classify
 from msdflash.worker.write import ALGORITHM_FAILED, Writer
 
 _LINK_MATTERS = {"transfer", "flash-read", "no-ap", "no-dp", "no-power-ack", "unexpected", "ram", "algo-readback", "verify", "no-halt"}
@@ -41,6 +44,7 @@ class FlashJob:
         self.silicon = silicon.Silicon()
         self.family: Family | None = None
         self._project = probe.private_project()
+        self.layout = MemoryMap(())
         self._demcr = 0
         self._was_halted = False
 
@@ -71,7 +75,8 @@ class FlashJob:
         except OSError as error:
             raise StepFailed("image", f"the spooled file cannot be read: {error.strerror}", cause="unreadable") from error
         try:
-            image = decode.decode(self.order.name, data, placed=self.order.base is not None)
+            board_id = parse_board_id(self.order.board_id or self.order.connection.probe)
+            image = decode.decode(self.order.name, data, placed=self.order.base is not None, board_id=board_id)
         except ImageError as error:
             self._tell_image(error)
             raise StepFailed("image", str(error), cause=error.cause) from error
@@ -162,7 +167,7 @@ class FlashJob:
     def _place(self, image: Image) -> Image:
         channel = self.channel
         channel.begin(Step.CHECK, 5)
-        layout = target.memory_map(self._session(), self.family, self.silicon.device)
+        self.layout = layout = target.memory_map(self._session(), self.family, self.silicon.device)
         channel.measure("image.map", [[item.name, item.start, item.start + item.length - 1] for item in layout.regions])
         base = self.order.base
         if image.relocatable and base is None:
@@ -171,8 +176,10 @@ class FlashJob:
                 raise StepFailed("image", "the target has no boot flash; give --base", cause="image-needs-base")
             base = boot.start
         image = image.at(base or 0)
+        name = self._session().board.target_type
+        chip = target.chip_facts(channel, name, self.family, self.silicon.device)
         try:
-            notes = checks.check(image, layout, families.boot_of_target(self._session().board.target_type))
+            notes = checks.check(image, layout, families.boot_of_target(name), chip, allow_locking=self.order.allow_locking_images)
         except ImageError as error:
             self._remember(image)
             self._tell_image(error)
@@ -198,6 +205,7 @@ class FlashJob:
             return transforms.apply_to(address, data, names)
 
         erased = [(region, target.erased_byte(region, self.family)) for region in regions]
+        self._compare(image)
         try:
             plans = plan.make(self._session().target, erased, image, transform, advance)
         except StepFailed:
@@ -216,11 +224,24 @@ class FlashJob:
         if covered < image.size:
             raise StepFailed("image", "part of the image lies in no flash that the target can program", cause="image-outside-flash")
         if self.family is not None and any(item.changes for item in plans):
-            flash = (regions[0].start, regions[0].length)
-            ranges = silicon.protected_ranges(channel, self._raw_on_session(), self.family, flash)
+            ranges = silicon.protected_ranges(channel, self._raw_on_session(), self.family, silicon.main_flash(regions))
             for item in plans:
                 program.refuse_protected(item, ranges)
         return plans
+
+    def _compare(self, image: Image) -> None:
+        """Does the image go together with the boot loader or SoftDevice in flash? Before anything is erased."""
+        try:
+            family = self.family.id if self.family is not None else ""
+            flash = self._session().target
+            notes = existing.check_existing(image, self.layout, family, lambda address, length: memory.read(flash, address, length))
+        except ImageError as error:
+            self._tell_image(error)
+            raise StepFailed("image", str(error), cause=error.cause) from error
+        except Exception as error:
+            raise self._trouble("flash-read", "reading the flash failed", error) from error
+        if notes and self.channel.image is not None:
+            self.channel.image = msgspec.structs.replace(self.channel.image, notes=self.channel.image.notes + notes)
 
     def _write(self, plans: list[plan.RegionPlan], image: Image) -> None:
         if self.order.beside is not None:
@@ -255,7 +276,7 @@ class FlashJob:
 
     def _trouble(self, kind: str, message: str, error: BaseException) -> StepFailed:
         """Evidence out of an escaped exception, and the step failure that it means."""
-        trouble = deepen(classify(error), self.probe)
+        trouble = classify(error)
         if trouble.kind == "usb":
             return measure.usb_failed(self.channel, trouble)
         self.channel.measure("engine.error", trouble.text)

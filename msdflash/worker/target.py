@@ -10,9 +10,11 @@ from pyocd.target import TARGET
 
 from msdflash.chips import families, parts
 from msdflash.chips.model import Device, Family
+from msdflash.image.fit import Chip
 from msdflash.image.layout import MemoryMap, Region
 from msdflash.job.order import Connection
 from msdflash.job.outcome import ProbeFacts, TargetFacts
+from msdflash.job.readings import latest
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.silicon import Silicon
 
@@ -150,3 +152,16 @@ def memory_map(session: Session, family: Family | None, device: Device | None) -
     known = device.ram if device is not None else ()
     regions += [Region(name="ram", kind="ram", start=start, length=length) for start, length in known]
     return MemoryMap(tuple(regions), boot_alias=family.boot_alias if family is not None else None, ram_complete=bool(known))
+
+
+def chip_facts(channel: Channel, name: str, family: Family | None, device: Device | None) -> Chip:
+    """The chip as an image's own claims are compared with it: what the silicon says, else what the target stands for."""
+    names = [name.lower()]
+    if family is not None:
+        names.append(family.id)
+    if device is not None:
+        names += [device.part.lower(), *device.lines, *("stm32" + line for line in device.lines)]
+    cpuid = latest(tuple(channel.readings), "core.cpuid")
+    cores = (cpuid >> 4 & 0xFFF,) if isinstance(cpuid, int) and cpuid else family.cores if family is not None else ()
+    part = device.part if device is not None else family.title if family is not None else name
+    return Chip(part, tuple(dict.fromkeys(names)), cores, family.id if family is not None else "")

@@ -163,7 +163,8 @@ def test_rp2040_wants_boot2_and_vectors_behind_it() -> None:
     assert check(image((0x1000_0000, good)), RP2040, "rp2040-boot2") == ()
     damaged = good[:10] + b"\xee" + good[11:]
     assert refused(image((0x1000_0000, damaged)), RP2040, "rp2040-boot2")[1]["word"] == "boot2 checksum"
-    assert refused(image((0x1000_0000, good[:200])), RP2040, "rp2040-boot2")[0] == "image-bad-vectors"
+    assert refused(image((0x1000_0000, damaged)), RP2040, "rp2040-boot2")[0] == "image-bad-boot-header"
+    assert refused(image((0x1000_0000, good[:200])), RP2040, "rp2040-boot2")[0] == "image-bad-boot-header"
     wrong = boot2() + vectors(0, 0x1000_01F7)
     assert refused(image((0x1000_0000, wrong)), RP2040, "rp2040-boot2")[1]["address"] == 0x1000_0100
 
@@ -174,7 +175,8 @@ def test_imxrt_wants_its_tag(data: bytes, fits: bool) -> None:
     if fits:
         assert check(image((0x6000_0000, data)), layout, "imxrt-fcfb") == ()
     else:
-        assert refused(image((0x6000_0000, data)), layout, "imxrt-fcfb")[0] == "image-bad-vectors"
+        why, facts = refused(image((0x6000_0000, data)), layout, "imxrt-fcfb")
+        assert (why, facts["word"], facts["value"]) == ("image-bad-boot-header", "FCFB tag", 0)
 
 
 def test_a_map_without_flash_holds_nothing() -> None:
