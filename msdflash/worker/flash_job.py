@@ -25,7 +25,7 @@ from msdflash.worker import beside, measure, memory, observe, plan, probe, progr
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.measure import DEMCR, DHCSR, S_HALT
 from msdflash.worker.raw import RawTarget
-from msdflash.worker.trouble import classify
+from msdflash.worker.trouble import classify, deepen
 from msdflash.worker.write import ALGORITHM_FAILED, Writer
 
 _LINK_MATTERS = {"transfer", "flash-read", "no-ap", "no-dp", "no-power-ack", "unexpected", "ram", "algo-readback", "verify", "no-halt"}
@@ -276,7 +276,7 @@ class FlashJob:
 
     def _trouble(self, kind: str, message: str, error: BaseException) -> StepFailed:
         """Evidence out of an escaped exception, and the step failure that it means."""
-        trouble = classify(error)
+        trouble = deepen(classify(error), self.probe)
         if trouble.kind == "usb":
             return measure.usb_failed(self.channel, trouble)
         self.channel.measure("engine.error", trouble.text)
