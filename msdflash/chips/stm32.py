@@ -204,8 +204,15 @@ F4 = Family(
     flash_base=FLASH,
     boot_alias=0,
     rdp=rdp_byte(0x4002_3C14, 8),  # header f4: FLASH_OPTCR
-    # header f4: nWRP [27:16] of bank 1. SPRMOD (31) turns them into PCROP bits; not on F405/F407.
-    wrp=WrpRule("zero", (WrpArea(0x4002_3C14, FLASH, _F4_SECTORS, shift=16),), flip=(Register(0x4002_3C14, 31, 1), 1)),
+    # header f4: nWRP [27:16] of OPTCR for bank 1, of OPTCR1 for bank 2. SPRMOD (31) turns them into PCROP bits; not on F405/F407.
+    wrp=WrpRule(
+        "zero",
+        (
+            WrpArea(0x4002_3C14, FLASH, _F4_SECTORS, shift=16),
+            WrpArea(0x4002_3C18, FLASH + 1024 * KIB, _F4_SECTORS, shift=16),
+        ),
+        flip=(Register(0x4002_3C14, 31, 1), 1),
+    ),
     flash_sr=(  # header f4: FLASH_SR; RDERR not on F40x/F41x
         FlagRegister(0x4002_3C0C, flags("1 OPERR 4 WRPERR 5 PGAERR 6 PGPERR 7 PGSERR 8 RDERR", ERRORS), busy=16),
     ),
@@ -234,7 +241,6 @@ F4 = Family(
             (Builtin(1024, "stm32f429xg"), Builtin(2048, "stm32f429xi")),
             ((0x2000_0000, 192 * KIB), (0x1000_0000, 64 * KIB)),
             (512, 2048),
-            "bank 2 has its own nWRP bits in FLASH_OPTCR1 (0x40023C18), which this table does not read",
         ),
         Device(
             0x423,

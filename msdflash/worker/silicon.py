@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import msgspec
 
@@ -127,6 +128,15 @@ def confirm_read_fault(channel: Channel, raw: RawTarget, addresses: list[int], t
             return
 
 
+def main_flash(regions: list[Any]) -> tuple[int, int]:
+    """``(first address, length)`` of the main flash: the first region and those that follow it without a gap, by address."""
+    start = end = int(regions[0].start)
+    for region in regions:
+        if int(region.start) == end:
+            end += int(region.length)
+    return start, end - start
+
+
 def protected_ranges(channel: Channel, raw: RawTarget, family: Family, flash: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     """Write-protected ``(first, last)`` addresses as the option registers say; empty where the table cannot tell."""
     rule = family.wrp
@@ -136,6 +146,8 @@ def protected_ranges(channel: Channel, raw: RawTarget, family: Family, flash: tu
         flipped = read_field(channel, raw, rule.flip[0])
         if flipped is None or flipped == rule.flip[1]:
             return ()
+    # A part without the flash that a register speaks of need not have the register.
+    rule = msgspec.structs.replace(rule, areas=tuple(area for area in rule.areas if area.base < sum(flash)))
     words = [read_field(channel, raw, Register(area.address)) for area in rule.areas]
     if any(word is None for word in words):
         return ()
@@ -145,11 +157,15 @@ def protected_ranges(channel: Channel, raw: RawTarget, family: Family, flash: tu
 
 
 def flash_status(channel: Channel, raw: RawTarget, family: Family) -> None:
-    """The flash controller's status before anything can clear it; sets the readings ``flash.sr`` and ``flash.busy``."""
+    """The flash controller's status before anything can clear it; sets the readings ``flash.sr`` and ``flash.busy``.
+
+    Of several banks the one that says most is noted last: that is the reading that counts.
+    """
+    found = []
     for status in family.flash_sr:
         word = read_field(channel, raw, Register(status.address, mask=(1 << 8 * status.size) - 1, size=status.size))
-        if word is None:
-            continue
-        names = ", ".join(status.names(word))
-        channel.measure("flash.sr", word, names)
-        channel.measure("flash.busy", status.is_busy(word))
+        if word is not None:
+            found.append((status.is_busy(word), status.names(word), word))
+    for busy, names, word in sorted(found, key=lambda item: (item[0], len(item[1]))):
+        channel.measure("flash.sr", word, ", ".join(names))
+        channel.measure("flash.busy", busy)

@@ -268,8 +268,9 @@ def test_write_protection_by_bits() -> None:
     assert F1.wrp.protected((0xFFFF_FFFF,), (FLASH[0], 0x80000)) == ()
     assert F1.wrp.protected((0xFFFF_FFFE,), (FLASH[0], 0x80000)) == ((0x0800_0000, 0x0800_0FFF),)
     assert F1.wrp.protected((0x7FFF_FFFF,), (FLASH[0], 0x80000)) == ((0x0801_F000, 0x0807_FFFF),)
-    assert F4.wrp.protected((0x0FFF_AAED,), FLASH) == ()
-    assert F4.wrp.protected((0x0FEF_AAED,), FLASH) == ((0x0801_0000, 0x0801_FFFF),)
+    assert F4.wrp.protected((0x0FFF_AAED, 0x0FFF_0000), FLASH) == ()
+    assert F4.wrp.protected((0x0FEF_AAED, 0), FLASH) == ((0x0801_0000, 0x0801_FFFF),), "a part of 1 MiB has no second register"
+    assert F4.wrp.protected((0x0FFF_AAED, 0x0FFE_0000), (FLASH[0], 0x200000)) == ((0x0810_0000, 0x0810_3FFF),)
     assert L0.wrp.protected((0,), (FLASH[0], 0x8000)) == ()
     assert L0.wrp.protected((0x8000_0003,), (FLASH[0], 0x8000)) == ((0x0800_0000, 0x0800_1FFF),)
 
