@@ -53,7 +53,7 @@ _QUIET_BEFORE_SAVE = 0.3
 
 _REPLACE_TRIES = 50
 
-_STATE_MAGIC = b"msdflash bench state 1\n"
+STATE_MAGIC = b"msdflash bench state 1\n"
 _CHANGES = "fault=NAME[:ARG], fault=none, power=on, power=off, unplug, replug"
 
 
@@ -353,7 +353,7 @@ class Bench:
     def _save(self) -> None:
         self._dirty = False
         head = json.dumps({"board": self.spec.board, "powered": self._powered}).encode() + b"\n"
-        data = _STATE_MAGIC + head + self._board.state()
+        data = STATE_MAGIC + head + self._board.state()
         crc = zlib.crc32(data)
         if crc != self._saved_crc:
             _write(self._state, data)
@@ -364,10 +364,10 @@ class Bench:
             data = self._state.read_bytes()
         except FileNotFoundError:
             return
-        magic, head, body = data[: len(_STATE_MAGIC)], *data[len(_STATE_MAGIC) :].partition(b"\n")[::2]
+        magic, head, body = data[: len(STATE_MAGIC)], *data[len(STATE_MAGIC) :].partition(b"\n")[::2]
         try:
             record = json.loads(head)
-            if (magic, record["board"]) == (_STATE_MAGIC, self.spec.board):
+            if (magic, record["board"]) == (STATE_MAGIC, self.spec.board):
                 self._board.restore(body)
                 self._powered = bool(record["powered"])
                 self._board.set_power(self._powered)
