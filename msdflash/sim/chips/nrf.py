@@ -94,6 +94,7 @@ class Nvmc(NorFlash):
         self.loaded_approtect = True
         self._raw: list[tuple[int, int, int, bytes]] = []
         self._plain: dict[int, int] = {}
+        self._kept: dict[int, bytes] = {}
 
     def attach(self, soc: Soc) -> None:
         """Map array, UICR and registers, and watch the stores."""
@@ -219,22 +220,28 @@ class Nvmc(NorFlash):
         """See :class:`msdflash.sim.cpu.StoreWatcher`: a word over erased cells, with nothing in its way."""
         memory = self._memory(address)
         offset = address - memory.base
-        if size != 4 or self.config != WRITE_ENABLED or memory.data[offset : offset + 4] != b"\xff\xff\xff\xff":
-            return False
-        if self.stuck or self.hung or offset in self.bad_cells or self.protected(offset // self.sector):
-            return False
-        self.spend(self.part.word_seconds)
-        return True
+        erased = memory.data[offset : offset + 4] == b"\xff\xff\xff\xff"
+        if size == 4 and self.config == WRITE_ENABLED and erased and self._plain_place(offset):
+            self.spend(self.part.word_seconds)
+            return True
+        # The emulator may carry out the store before it heeds the stop: what is there now must be known.
+        self._kept.setdefault(address, bytes(memory.data[offset : offset + size]))
+        return False
+
+    def _plain_place(self, offset: int) -> bool:
+        return not (self.stuck or self.hung or offset in self.bad_cells or self.protected(offset // self.sector))
 
     def before(self, address: int, size: int, value: int) -> None:
         """See :class:`msdflash.sim.cpu.StoreWatcher`."""
         memory = self._memory(address)
         offset = address - memory.base
-        self._raw.append((address, size, value, bytes(memory.data[offset : offset + size])))
+        old = self._kept.get(address)
+        self._raw.append((address, size, value, bytes(memory.data[offset : offset + size]) if old is None else old))
 
     def after(self) -> None:
         """See :class:`msdflash.sim.cpu.StoreWatcher`."""
         stores, self._raw = self._raw, []
+        self._kept.clear()
         for address, size, _, old in reversed(stores):
             memory = self._memory(address)
             memory.data[address - memory.base : address - memory.base + size] = old
