@@ -21,7 +21,9 @@ SILENT_IN_RESET = ("nrf51", "nrf52", "nrf53", "nrf91", "rp2040", "samd", "atsamd
 """Families whose debug port may be dead while nRESET is low: Nordic PS "Reset behavior", RP2040 datasheet 2.12 (RUN), SAM D21 datasheet
 13.6 (DAP in reset until cold-plugging), MAX78000 UG."""
 
-ANSWERED_ACKS = frozenset({"wait", "fault", "stlink-11", "stlink-16", "stlink-17", "stlink-20", "stlink-21", "stlink-24", "stlink-25"})
+ANSWERED_ACKS = frozenset(
+    {"wait", "fault", "stlink-11", "stlink-16", "stlink-17", "stlink-20", "stlink-21", "stlink-24", "stlink-25", "stlink-29"}
+)
 """Words in ``swd.ack`` that are an answer of somebody: not silence."""
 
 

@@ -15,12 +15,10 @@ from typing import Any
 import platformdirs
 
 from msdflash.sim.spec import BoardSpec
-from msdflash.sim.usb.hosttree import HOST_FOLDER
 from msdflash.sim.usb.wire import MAX_PAYLOAD, Address, Caller, Op, Role, WireError
 
 BUS_VARIABLE = "MSDFLASH_SIM_BUS"
 ONLY_VARIABLE = "MSDFLASH_SIM_ONLY"
-HOST_VARIABLE = "MSDFLASH_SIM_HOST"
 ALREADY_SERVED = 3
 
 _START_SECONDS = 20.0
@@ -49,7 +47,7 @@ def bus_folder(create: bool = True) -> Path:
 
 def environment(bus: Path, only: bool = False) -> dict[str, str]:
     """What a child process needs in its environment to see the boards of ``bus`` (``only``: and nothing else)."""
-    return {BUS_VARIABLE: str(bus), HOST_VARIABLE: str(bus / HOST_FOLDER)} | ({ONLY_VARIABLE: "1"} if only else {})
+    return {BUS_VARIABLE: str(bus)} | ({ONLY_VARIABLE: "1"} if only else {})
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The system's own list of USB devices, asked without pyOCD: is the probe there, may it be opened, who has it open.
 
 Linux is read from sysfs and /proc (Documentation/ABI/stable/sysfs-bus-usb), macOS from ``ioreg``, Windows from its configuration manager
-(CM_Get_Device_ID_ListW, cfgmgr32.h). Whatever cannot be read is None or "", never a guess. The file tree may stand elsewhere: a folder
-named in ``MSDFLASH_SIM_HOST`` is read in addition, which is how the simulated bench shows its devices.
+(CM_Get_Device_ID_ListW, cfgmgr32.h). Whatever cannot be read is None or "", never a guess. Where ``MSDFLASH_SIM_BUS`` names a bus of
+the simulated bench, the file tree below it is read in addition.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xml.parsers.expat import ExpatError
 
 import msgspec
 
-TREE_VARIABLE = "MSDFLASH_SIM_HOST"
+BENCH_VARIABLE, BENCH_TREE = "MSDFLASH_SIM_BUS", "host"
 HIDDEN = "a program of another user, which msdflash may not see"
 PROGRAM_DRIVER = "usbfs"
 """Linux: the driver of an interface that some program has claimed."""
@@ -79,8 +79,8 @@ def nodes(trees: Sequence[Path] | None = None) -> list[UsbNode] | None:
     if trees is not None:
         lists = [_sysfs(tree) for tree in trees]
     else:
-        named = os.environ.get(TREE_VARIABLE)
-        lists = [_own(), *([_sysfs(Path(named))] if named else [])]
+        bench = os.environ.get(BENCH_VARIABLE)
+        lists = [_own(), *([_sysfs(Path(bench) / BENCH_TREE)] if bench else [])]
     known = [found for found in lists if found is not None]
     return [node for found in known for node in found] if known else None
 
@@ -137,8 +137,14 @@ def _read_node(tree: Path, folder: Path) -> UsbNode:
         bus=bus,
         address=address,
         path=str(tree / "dev" / "bus" / "usb" / f"{bus:03}" / f"{address:03}"),
-        drivers=tuple(sorted({link.readlink().name for link in folder.glob(f"{folder.name}:*/driver")})),
+        drivers=tuple(sorted({name for part in folder.glob(f"{folder.name}:*") if (name := _driver(part))})),
     )
+
+
+def _driver(part: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (part / "driver").readlink().name
+    return ""
 
 
 def holder(node: UsbNode, proc: Path = Path("/proc")) -> str:

@@ -402,8 +402,7 @@ def test_bus_folder_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert client.bus_folder() == tmp_path / "b"
     if os.name == "posix":
         assert (tmp_path / "b").stat().st_mode & 0o777 == 0o700
-    host = str(tmp_path / "host")
-    assert client.environment(tmp_path) == {"MSDFLASH_SIM_BUS": str(tmp_path), "MSDFLASH_SIM_HOST": host}
+    assert client.environment(tmp_path) == {"MSDFLASH_SIM_BUS": str(tmp_path)}
     assert client.environment(tmp_path, only=True)["MSDFLASH_SIM_ONLY"] == "1"
     monkeypatch.delenv("MSDFLASH_SIM_BUS")
     assert client.bus_folder(create=False).name == "bus"
