@@ -111,6 +111,8 @@ def _complete(data: bytes, numbers: dict[int, int], total: int) -> None:
     """All numbers from 0 to the count are there, and the last block is whole."""
     whole = len(data) // BLOCK
     rest = data[whole * BLOCK :]
+    if not whole:
+        raise _truncated(data, 0, f"; {len(data)} bytes are less than one")
     if len(numbers) < total:
         missing = next(number for number in range(total) if number not in numbers)
         if missing == len(numbers) or rest.strip(b"\0"):  # the numbers before it are all there: the end was cut off
