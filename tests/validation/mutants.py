@@ -5,6 +5,7 @@ plausible misreading of a manual would have made it, by replacing methods from o
 
     python tests/validation/mutants.py check [NAME...]      # the named killer of each mutant must fail; and must pass without it
     python tests/validation/mutants.py survey [NAME...]     # every conformance test against each mutant; minutes
+    python tests/validation/mutants.py table                # the mutants as a Markdown table
     python tests/validation/mutants.py serve NAME ...       # a board with the defect on a bus; the rest is for msdflash.sim.serve
 """
 
@@ -618,6 +619,11 @@ def main(arguments: list[str]) -> int:
 
         with BY_NAME[names[0]].applied():
             return serve.main(names[1:])
+    if command == "table":
+        print("| mutant | what is wrong | against | killed by (tests/sim) |\n|---|---|---|---|")
+        for mutant in MUTANTS:
+            print(f"| {mutant.name} | {mutant.wrong} | {mutant.against} | `{mutant.killer}` |")
+        return 0
     result = judge(names, command == "survey", extra)
     survivors = [name for name, killers in result.killed.items() if not killers]
     print(json.dumps({"killed": result.killed, "survivors": survivors, "failed": result.failed}, indent=1))

@@ -16,6 +16,7 @@ Needs ``arm-none-eabi-objcopy`` on the PATH, and the extra ``sim``; for the GDB 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -25,7 +26,7 @@ import tarfile
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,22 +42,25 @@ PROBES = ("cmsis-dap", "stlink-v3")
 
 @dataclass(frozen=True)
 class Subject:
-    """How pyOCD names a board's chip, and which of its test images was built for it."""
+    """How pyOCD names a board's chip, and which of its test images was built for it; if none was, one of the bench's own firmwares."""
 
     target: str
     binary: str
 
 
+OWN = "bench:"
+
 SUBJECTS = {
     "nucleo-l476rg": Subject("stm32l475xg", "NUCLEO_L476RG.bin"),
     "stm32f103rc": Subject("stm32f103rc", "ST-Nucleo-F103RB.bin"),
     "nucleo-f429zi": Subject("stm32f429xi", "nucleo_f429zi.bin"),
-    "nucleo-l031k6": Subject("stm32l031x6", "NUCLEO_L053R8.bin"),
+    "nucleo-h743zi": Subject("stm32h743xx", OWN + "blinky-any.bin"),
+    "nucleo-l031k6": Subject("stm32l031x6", OWN + "blinky-any.bin"),
     "nrf52840-dk": Subject("nrf52840", "l1_nrf52840-dk.bin"),
     "nrf51-dk": Subject("nrf51", "l1_nrf51-dk.bin"),
     "frdm-k64f": Subject("k64f", "l1_k64f.bin"),
     "frdm-kl25z": Subject("kl25z", "l1_kl25z.bin"),
-    "mbed-lpc1768": Subject("lpc1768", "l1_lpc1768.bin"),
+    "lpc1768-mbed": Subject("lpc1768", "l1_lpc1768.bin"),
 }
 """By the bench's name. Rows whose board the bench does not have are left out."""
 
@@ -140,6 +144,13 @@ def cache() -> Path:
     return Path(platformdirs.user_cache_dir("msdflash-validation"))
 
 
+def image(subject: Subject, binaries: Path) -> Path:
+    """Where a test image is."""
+    if subject.binary.startswith(OWN):
+        return Path(client.__file__).parent / "firmware" / subject.binary.removeprefix(OWN)
+    return binaries / subject.binary
+
+
 class Bench:
     """One board with its probe on a bus of its own, and a folder that tells pyOCD which target it is."""
 
@@ -152,7 +163,8 @@ class Bench:
         self.project = self.root / "pyocd" / "test"
         spec = parse(f"{board},probe={probe}")
         subject = SUBJECTS[board]
-        yaml = f"probes:\n  {spec.serial}:\n    target_override: {subject.target}\n    test_binary: {subject.binary}\n"
+        self.image = image(subject, self.project / "data" / "binaries")
+        yaml = f"probes:\n  {spec.serial}:\n    target_override: {subject.target}\n    test_binary: {self.image.as_posix()}\n"
         (self.project / "pyocd.yaml").write_text(yaml, encoding="utf-8")
         self.bus = self.root / "bus"
         self.serial = spec.serial
@@ -163,11 +175,18 @@ class Bench:
 
     def load(self) -> None:
         """Give a new board its first program. Raises :class:`subprocess.SubprocessError`."""
-        subject = SUBJECTS[self.board]
-        image = self.root / "pyocd" / "test" / "data" / "binaries" / subject.binary
-        command = [sys.executable, "-m", "pyocd", "load", "-W", "-u", self.serial, str(image)]
+        command = [sys.executable, "-m", "pyocd", "load", "-W", "-u", self.serial, str(self.image)]
         environment = os.environ | client.environment(self.bus, only=True)
         subprocess.run(command, cwd=self.project, env=environment, stdin=subprocess.DEVNULL, check=True, capture_output=True, timeout=120)
+
+    def refused(self) -> str:
+        """Load the first program; what pyOCD said if that failed, else empty."""
+        try:
+            self.load()
+        except subprocess.CalledProcessError as error:
+            lines = error.stderr.decode(errors="replace").strip().splitlines()
+            return f"pyocd load: {lines[-1] if lines else error.returncode}"
+        return ""
 
     def _serve_mutant(self, mutant: str, spec: str) -> None:
         self.bus.mkdir(mode=0o700)
@@ -244,10 +263,9 @@ SHARP = ("cortex test", "flash loader test", "connect test", "basic test")
 def killer(sdist: Path, board: str, probe: str, mutant: str) -> str:
     """Which of pyOCD's tests first notices a seeded defect, and how; empty if none does. A test that only takes too long proves nothing."""
     with Bench(sdist, board, probe, mutant) as bench:
-        try:
-            bench.load()
-        except subprocess.CalledProcessError as error:
-            return f"pyocd load: {error.stderr.decode(errors='replace').strip().splitlines()[-1]}"
+        refused = bench.refused()
+        if refused:
+            return refused
         for name in SHARP:
             result = bench.run(Trial(name, 150))
             if result.verdict == "failed" or (result.verdict == "passed" and result.complaints):
@@ -279,6 +297,7 @@ def main() -> int:
     parser.add_argument("--sdist", type=Path, help="unpacked source distribution of pyOCD; default: fetched with pip")
     parser.add_argument("--cache", type=Path, default=cache(), help="where the source distribution is kept")
     parser.add_argument("--log", type=Path, help="folder for the tests' output")
+    parser.add_argument("--keep", type=Path, help="add the results to this file of JSON lines, and show all that it has")
     parser.add_argument("--mutants", nargs="+", metavar="NAME", help="which test notices these seeded defects of mutants.py")
     options = parser.parse_args()
     sdist = options.sdist or fetch(options.cache)
@@ -297,15 +316,19 @@ def main() -> int:
             if probe == "stlink-v3" and not BOARDS[board].st_chip:
                 continue  # it refuses other makers' chips
             with Bench(sdist, board, probe) as bench:
-                bench.load()
+                refused = bench.refused()
                 for trial in trials:
-                    result = bench.run(trial, options.log)
+                    result = Result(board, probe, trial.name, "not run", "", 0.0, (refused,)) if refused else bench.run(trial, options.log)
                     results.append(result)
+                    if options.keep:
+                        with options.keep.open("a", encoding="utf-8") as kept:
+                            kept.write(json.dumps(asdict(result)) + "\n")
                     print(board, probe, trial.name, result.verdict, result.count, f"{result.seconds:.1f} s", flush=True)
                     for line in result.complaints:
                         print("    ", line, flush=True)
     print(f"\n{datetime.now(UTC):%Y-%m-%d}, pyOCD {PYOCD}\n")
-    print(table(results))
+    everything = [Result(**json.loads(line)) for line in options.keep.open(encoding="utf-8")] if options.keep else results
+    print(table(everything))
     return int(any(result.verdict != "not run" and not result.good for result in results))
 
 
