@@ -7,21 +7,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from pyocd.core.session import Session
 from pyocd.probe.debug_probe import DebugProbe
 
 from msdflash.chips import families
 from msdflash.chips.model import Family
 from msdflash.errors import ImageError
-from msdflash.image import checks, decode, existing, transforms
+from msdflash.image import checks, decode, transforms
 from msdflash.image.layout import MemoryMap
 from msdflash.image.microbit import parse_board_id
 from msdflash.image.segments import Image
 from msdflash.job.order import FlashOrder
 from msdflash.job.outcome import ImageFacts, Tried
 from msdflash.job.steps import Step
-from msdflash.worker import beside, measure, memory, observe, plan, probe, program, silicon, target
+from msdflash.worker import beside, fitting, measure, observe, plan, probe, program, silicon, target
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.measure import DEMCR, DHCSR, S_HALT
 from msdflash.worker.raw import RawTarget
@@ -205,8 +204,8 @@ class FlashJob:
             return transforms.apply_to(address, data, names)
 
         erased = [(region, target.erased_byte(region, self.family)) for region in regions]
-        self._compare(image)
         try:
+            fitting.against_flash(channel, self._session().target, self.layout, self.family, image)
             plans = plan.make(self._session().target, erased, image, transform, advance)
         except StepFailed:
             raise
@@ -228,20 +227,6 @@ class FlashJob:
             for item in plans:
                 program.refuse_protected(item, ranges)
         return plans
-
-    def _compare(self, image: Image) -> None:
-        """Does the image go together with the boot loader or SoftDevice in flash? Before anything is erased."""
-        try:
-            family = self.family.id if self.family is not None else ""
-            flash = self._session().target
-            notes = existing.check_existing(image, self.layout, family, lambda address, length: memory.read(flash, address, length))
-        except ImageError as error:
-            self._tell_image(error)
-            raise StepFailed("image", str(error), cause=error.cause) from error
-        except Exception as error:
-            raise self._trouble("flash-read", "reading the flash failed", error) from error
-        if notes and self.channel.image is not None:
-            self.channel.image = msgspec.structs.replace(self.channel.image, notes=self.channel.image.notes + notes)
 
     def _write(self, plans: list[plan.RegionPlan], image: Image) -> None:
         if self.order.beside is not None:

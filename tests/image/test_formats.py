@@ -51,7 +51,7 @@ def memories(draw: st.DrawFn, top: int = 1 << 32) -> Memory:
     return segments
 
 
-def chunks(draw: st.DrawFn, memory: Memory, most: int) -> Memory:
+def chunks(draw: Any, memory: Memory, most: int) -> Memory:
     """The memory in chunks of a width, in any order, some of them given twice."""
     width = draw(st.sampled_from([1, 7, 16, 32, most])) if sum(len(data) for _, data in memory) < 600 else most
     pieces = [(address + at, data[at : at + width]) for address, data in memory for at in range(0, len(data), width)]
