@@ -25,8 +25,8 @@ Rule = Callable[[Evidence], Finding | None]
 
 RULES: tuple[Rule, ...] = (
     *HOST_RULES,
-    *RESET_RULES,
     *WIRE_RULES,
+    *RESET_RULES,
     *LOCK_RULES,
     *CHIP_RULES,
     *FLASH_RULES,
