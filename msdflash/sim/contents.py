@@ -126,6 +126,14 @@ def _probe_firmware(board: str) -> Content:
 
 _SHOUT = bytes((37 * index + 129) & 0xFF for index in range(SIZE))
 
+
+def _other_maker() -> bytes:
+    """A program for an STM32L4. Where a Kinetis has its flash configuration field it is open, so that only the chip is wrong."""
+    data = bytearray((FIRMWARE / "blinky.bin").read_bytes() + _SHOUT)
+    data[0x400:0x410] = b"\xff" * 12 + b"\xfe\xff\xff\xff"
+    return bytes(data)
+
+
 CONTENTS: dict[str, Callable[[str], Content]] = {
     "program": _binary,
     "hex": _hex,
@@ -136,7 +144,7 @@ CONTENTS: dict[str, Callable[[str], Content]] = {
     "no-vectors": _raw(_SHOUT),
     "mcuboot": _mcuboot,
     "elf-as-bin": _elf,
-    "other-maker": _raw((FIRMWARE / "blinky.bin").read_bytes() + _SHOUT),
+    "other-maker": _raw(_other_maker()),
     "probe-firmware": _probe_firmware,
     "behind-0x1c000": _behind(0x1C000),
 }

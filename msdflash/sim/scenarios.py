@@ -101,13 +101,13 @@ SCENARIOS: dict[str, Scenario] = {
     "FC-61": Scenario("nucleo-l031k6", V2, "rdp1", "Read protection level 1 on an STM32L0.", ("rdp1",)),
     "FC-62": Scenario("stm32f103rc", V2, "write-protected-sector", "A board that came with its first pages write-protected.",
                       ("write-protect:0",)),
-    "FC-64": Scenario("frdm-k64f", DAP, "debug-locked", "The flash configuration field secures the chip (there an S32K1).", ("security",)),
+    "FC-64": Scenario("frdm-k64f", DAP, "kinetis-security", "The flash configuration field secures the chip (there an S32K1).", ("security",)),
     "FC-65": Scenario(
         "nrf51-dk", CLASSROOM, "write-protected-sector", "Firmware before locked the first pages (there ACL of an nRF52, here region 0).",
         ("write-protect:3",),
     ),
     "FC-66": Scenario(
-        "nrf52840-dk-v3", DAP, "debug-locked", "Debug stays shut unless firmware opens it (there an nRF91, here a late nRF52840).",
+        "nrf52840-dk-v3", DAP, "nrf-approtect", "Debug stays shut unless firmware opens it (there an nRF91, here a late nRF52840).",
         ("approtect",),
     ),
     "FC-71": Scenario(

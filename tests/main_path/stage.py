@@ -25,6 +25,7 @@ from msdflash.daemon.run import Daemon, Selection
 from msdflash.engine.pool import Pool
 from msdflash.engine.runner import Engine
 from msdflash.sim import client
+from msdflash.sim.boards import BOARDS
 from msdflash.sim.spec import parse
 
 FIRMWARE = Path(__file__).parents[2] / "msdflash" / "sim" / "firmware"
@@ -238,7 +239,8 @@ class Stage:
 def serial_of(name: str, spec: str) -> str:
     """A serial in the form of the probe's maker that tells the boards of a stage apart."""
     digits = name.encode().hex()
-    return digits.ljust(24, "0")[:24].upper() if "stlink" in spec else ("0765" + digits.ljust(44, "0"))[:48]
+    mbed_id = BOARDS[spec.partition(",")[0]].mbed_id
+    return digits.ljust(24, "0")[:24].upper() if "stlink" in spec else (mbed_id + digits.ljust(44, "0"))[:48]
 
 
 @contextlib.contextmanager

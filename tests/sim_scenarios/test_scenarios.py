@@ -52,7 +52,7 @@ def test_elf_is_one() -> None:
 
     at = base("stm32f103rc") + 0x7000
     data = moved(program("stm32f103rc"), 0x7000)
-    file = ELFFile(io.BytesIO(elf(at, data)))  # type: ignore[no-untyped-call]
+    file = ELFFile(io.BytesIO(elf(at, data)))
     (segment,) = file.iter_segments()
     assert (segment["p_paddr"], segment.data()) == (at, data)
     assert at < int.from_bytes(data[4:8], "little") < at + 256
