@@ -25,14 +25,17 @@ from _pytest.runner import runtestprotocol
 from msdflash.sim import ap, bus, core, cpu, dp, ppb, soc
 from msdflash.sim import armv7m as v7
 from msdflash.sim import nvic as exc
-from msdflash.sim.chips import l4flash
+from msdflash.sim.chips import controller, ftf, l4flash, norflash, nrf, stm32l0
 from msdflash.sim.chips import l4registers as reg
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFORMANCE = ("test_debug_port.py", "test_core.py", "test_flash.py", "test_firmware.py")
+CONFORMANCE = (
+    "test_debug_port.py", "test_core.py", "test_flash.py", "test_firmware.py", "test_stm32_controllers.py", "test_nrf.py",
+    "test_kinetis.py", "test_lpc.py",
+)  # fmt: skip
 
 Method = Callable[..., Any]
-Wrapper = Callable[[Method], Method]
+Wrapper = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -346,6 +349,13 @@ def _steps_on(self: ap.AhbAp, _size: int) -> None:
     self.csw |= 0x10
 
 
+# --- other families ---------------------------------------------------------------------------------------------------
+
+
+def _overwrites(self: norflash.NorFlash, offset: int, new: bytes) -> None:
+    self.array.data[offset : offset + len(new)] = b"\xff" * len(new)
+
+
 # --- chip and board -----------------------------------------------------------------------------------------------------
 
 
@@ -542,6 +552,31 @@ MUTANTS = (
     Mutant(
         "flash-forgets", "flash is lost with the supply", "RM0351 3.1", "test_firmware.py::test_flash_outlasts_the_supply",
         ((soc.Soc, "set_power", before(_forgets_flash)),),
+    ),
+    Mutant(
+        "stm32-any-key", "any key opens the locks of F1, F4 and H7", "PM0075 2.3.1",
+        "test_stm32_controllers.py::test_f1_locks_and_a_wrong_key_locks_until_reset",
+        ((controller.KeyLock, "opens", instead(lambda *_: True)),),
+    ),
+    Mutant(
+        "stm32-erase-nothing", "an erase of F1, F4, L0 or H7 clears nothing", "PM0075 2.3.3",
+        "test_stm32_controllers.py::test_f1_erases_one_page_or_all", ((controller.FlashController, "erase", instead(nothing)),),
+    ),
+    Mutant(
+        "l0-erases-to-ones", "an erased STM32L0 reads ones", "RM0377 3.3.4",
+        "test_stm32_controllers.py::test_l0_erases_a_page_to_zero_and_programs_words", ((stm32l0.L0Flash, "erased", lambda _: 0xFF),),
+    ),
+    Mutant(
+        "nor-sets-bits", "programming a Nordic flash sets bits, too", "nRF52840 PS, NVMC",
+        "test_nrf.py::test_programming_clears_bits_and_only_when_enabled", ((norflash.NorFlash, "program", before(_overwrites)),),
+    ),
+    Mutant(
+        "nrf-pin-always", "the reset pin works whatever UICR says", "nRF52840 PS, PSELRESET",
+        "test_nrf.py::test_the_reset_pin_is_there_only_where_uicr_says_so", ((nrf.NrfHabits, "pin_works", instead(lambda _: True)),),
+    ),
+    Mutant(
+        "kinetis-open", "a secured Kinetis stays open for a debugger", "K64P144M120SF5RM, flash security",
+        "test_kinetis.py::test_security_shuts_all_but_the_mdm_ap", ((ftf.Ftf, "secure", lambda _: property(lambda _self: False)),),
     ),
 )  # fmt: skip
 
