@@ -154,6 +154,9 @@ F1 = Family(
     ),
     freeze=(Freeze(0xE004_2004, 1 << 8 | 1 << 9),),  # header f1: DBGMCU_CR IWDG, WWDG
     timing=Timing(0.040, 70e-6, 2, 0.040, "DS5319 (STM32F103x8/xB), flash memory characteristics"),
+    # The builtin's ProgramPage walks any number of half-words (disassembled; a test runs the code). The stack begins 6 KiB behind
+    # the buffer's start: this leaves it 2 KiB.
+    program_chunk=4 * KIB,
     dp_under_reset=True,
     devices=(
         # The builtin is the high-density die with 2 KiB pages: it must not be used where pages are 1 KiB.
@@ -224,6 +227,8 @@ F4 = Family(
     ),
     freeze=(Freeze(0xE004_2008, 1 << 11 | 1 << 12),),  # header f4: DBGMCU_APB1_FZ
     timing=Timing(4.0, 100e-6, 1, 32.0, "DS8626 (STM32F405xx/F407xx), flash programming, x8 maximum"),
+    # Any number of words (disassembled; a test runs the code); fits behind the highest buffer in 64 KiB, the least RAM here.
+    program_chunk=16 * KIB,
     dp_under_reset=True,
     devices=(
         Device(
@@ -327,6 +332,8 @@ L0 = Family(
     freeze=(Freeze(0x4001_5808, 1 << 11 | 1 << 12),),  # header l0: DBGMCU_APB1_FZ
     erased=0x00,  # OpenOCD stm32lx.c; pyOCD's memory map says 0xFF, which is wrong
     timing=Timing(3.94e-3, 3.94e-3, 4, 3.94e-3 * 256, "DS10668 (STM32L031x4/x6), flash memory and EEPROM"),
+    # Any number of half pages (disassembled; a test runs the code); the buffer then fills the upper half of 8 KiB.
+    program_chunk=4 * KIB,
     dp_under_reset=True,
     devices=(
         Device(

@@ -300,13 +300,29 @@ def test_flags_and_busy() -> None:
     assert L4.reset_cause[0].names(0x2400_0000) == ("PINRSTF", "IWDGRSTF")
 
 
-# --- the L4 algorithm --------------------------------------------------------------------------------------------------------
+# --- the algorithms --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["stm32l475xg", "stm32l432kc"])
-@pytest.mark.parametrize("length", [8, 0x400, 0x404, L4.program_chunk])
-def test_l4_program_page_takes_more_than_its_page(target: str, length: int, builtins: dict[str, Any]) -> None:
-    """Run the builtin's own code over plain memory: all of ``length`` arrives, rounded up to 8, and nothing behind it."""
+@pytest.mark.parametrize(
+    ("target", "family", "unit"),
+    [
+        ("stm32l475xg", L4, 8),
+        ("stm32l432kc", L4, 8),
+        ("stm32f103rc", F1, 2),
+        ("stm32l031x6", L0, 64),
+        ("stm32f429xi", F4, 4),
+        ("stm32f439xi", F4, 4),
+        ("stm32f412xe", F4, 4),
+    ],
+)
+def test_program_page_takes_more_than_its_page(target: str, family: Family, unit: int, builtins: dict[str, Any]) -> None:
+    """Run the builtin's own code over plain memory: all bytes arrive, rounded up to its unit, and nothing behind them."""
+    assert family.program_chunk % 0x400 == 0
+    for length in (unit, 0x400, 0x404, family.program_chunk):
+        run_program_page(target, unit, length, builtins)
+
+
+def run_program_page(target: str, unit: int, length: int, builtins: dict[str, Any]) -> None:
     unicorn = pytest.importorskip("unicorn")
     from unicorn import arm_const as arm
 
@@ -316,7 +332,7 @@ def test_l4_program_page_takes_more_than_its_page(target: str, length: int, buil
     for start, size in ((0x2000_0000, 0x18000), (FLASH[0], 0x40000), (0x4000_3000, 0x1000)):
         cpu.mem_map(start, size)
     # A flash controller that is always ready and content.
-    cpu.mmio_map(0x4002_2000, 0x1000, lambda *_: 0, None, lambda *_: None, None)
+    cpu.mmio_map(0x4002_2000, 0x2000, lambda *_: 0, None, lambda *_: None, None)
     code, stop = algorithm["load_address"], algorithm["load_address"]
     cpu.mem_write(code, struct.pack(f"<{len(algorithm['instructions'])}I", *algorithm["instructions"]))
     data = bytes(index * 7 % 251 for index in range(length + 64))
@@ -332,6 +348,6 @@ def test_l4_program_page_takes_more_than_its_page(target: str, length: int, buil
     cpu.emu_start(algorithm["pc_program_page"], stop, count=200_000)
     assert cpu.reg_read(arm.UC_ARM_REG_PC) == stop
     assert cpu.reg_read(arm.UC_ARM_REG_R0) == 0
-    written = (length + 7) // 8 * 8
+    written = -(-length // unit) * unit
     assert bytes(cpu.mem_read(FLASH[0], written)) == data[:written]
     assert bytes(cpu.mem_read(FLASH[0] + written, 64)) == b"\xff" * 64
