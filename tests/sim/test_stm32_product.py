@@ -28,7 +28,7 @@ BOARDS = (
     ("nucleo-f429zi", "stlink-v3", 0x102000, 0x3000),  # bank 2
     ("nucleo-h743zi", "cmsis-dap", 0x1FC00, 0x800),  # the next sector, which pyOCD's own algorithm would erase with the first
 )
-ONCE = ("nucleo-l031k6", "nucleo-f429zi")  # that neighbours survive there is shown by pyOCD itself, in less time
+ONCE = ("stm32f103rc", "nucleo-l031k6", "nucleo-f429zi")  # that neighbours survive there is shown by pyOCD itself, in less time
 BASE = 0x08000000
 
 
