@@ -273,6 +273,8 @@ class Family(msgspec.Struct, frozen=True):
             only. The caller still bounds it by the RAM that it has.
         dp_under_reset: the debug port answers while nRESET is low; None = differs or unknown.
         targets: further pyOCD builtin targets of the family that no row of ``devices`` names.
+        flash_shown: ``(address, value)`` to write after a reset-halt, so that flash is seen at its address instead of the boot
+            ROM; None where nothing else is ever seen there.
         devices: the dies.
     """
 
@@ -301,3 +303,4 @@ class Family(msgspec.Struct, frozen=True):
     program_chunk: int = 0
     dp_under_reset: bool | None = None
     targets: tuple[str, ...] = ()
+    flash_shown: tuple[int, int] | None = None

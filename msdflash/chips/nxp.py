@@ -105,6 +105,7 @@ LPC17 = Family(
         ),
     ),
     transforms=("lpc-vector-checksum",),
+    flash_shown=(0x400F_C040, 1),  # MEMMAP: after reset the boot ROM is mapped at 0 (UM10360, memory mapping control)
     timing=Timing(0.105, 1.05e-3, 256, 0.105, "LPC1769/68/67/66/65/64/63 data sheet, flash characteristics"),
     dp_under_reset=True,
     devices=(

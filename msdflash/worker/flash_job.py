@@ -140,6 +140,8 @@ class FlashJob:
             core = self._core()
             self._demcr = core.read32(DEMCR)
             self._session().target.reset_and_halt()
+            if self.family is not None and self.family.flash_shown is not None:
+                core.write32(*self.family.flash_shown)
             halted = bool(core.read32(DHCSR) & S_HALT)
         except StepFailed:
             raise
