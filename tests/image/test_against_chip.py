@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from msdflash.image.locks import OPTION_BYTES, check_locks
 from msdflash.image.segments import Image, Segment
 from msdflash.image.uf2 import FAMILIES
 
+each: Callable[[Any], Callable[[Any], Any]] = sys.modules["image_writers"].each
 L476 = Chip("STM32L475/L476/L486", ("stm32l476rgtx", "stm32l4", "l476", "stm32l476"), (0xC24,), "stm32l4")
 NRF52 = Chip("nRF52840", ("nrf52840", "nrf52"), (0xC24,), "nrf52")
 NRF51 = Chip("nRF51x22", ("nrf51", "nrf51822"), (0xC20,), "nrf51")
@@ -45,8 +47,7 @@ def word(value: int) -> bytes:
 # --- built for ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("family", "chip", "fits"),
+@each(
     [
         (0x00FF6919, L476, True),
         (0x57755A57, L476, False),
@@ -56,7 +57,7 @@ def word(value: int) -> bytes:
         (0x1B57745F, NRF52, True),
         (0x621E937A, NRF52, False),
         (0x55114460, K64F, False),  # the chip has no id, the file's is another's
-    ],
+    ]
 )
 def test_uf2_family(family: int, chip: Chip, fits: bool) -> None:
     firmware = image((0, bytes(8)), uf2_family=family)
@@ -86,8 +87,7 @@ def test_every_family_with_a_uf2_id_is_found_by_its_own_name() -> None:
         assert bool(fitting) == any(family.id.startswith(prefix) for prefix in prefixes)
 
 
-@pytest.mark.parametrize(
-    ("architecture", "core", "fits"),
+@each(
     [
         ("v6S-M", 0xC20, True),
         ("v6-M", 0xC27, True),
@@ -100,7 +100,7 @@ def test_every_family_with_a_uf2_id_is_found_by_its_own_name() -> None:
         ("v8-M.base", 0xC60, False),
         ("v4T", 0xC24, False),
         ("v8-A", 0xD21, False),
-    ],
+    ]
 )
 def test_elf_architecture(architecture: str, core: int, fits: bool) -> None:
     firmware, chip = image((0, bytes(8)), architecture=architecture), Chip("chip", ("chip",), (core,))
@@ -130,7 +130,7 @@ LOCKING = [
 ]
 
 
-@pytest.mark.parametrize(("chip", "address", "data", "at"), LOCKING)
+@each(LOCKING)
 def test_locking_words_are_refused_unless_ordered(chip: Chip, address: int, data: bytes, at: int) -> None:
     firmware = image((address, data))
     cause, facts = refused(lambda: check_locks(firmware, chip))
@@ -141,8 +141,7 @@ def test_locking_words_are_refused_unless_ordered(chip: Chip, address: int, data
     assert check_locks(firmware, L476) == ()
 
 
-@pytest.mark.parametrize(
-    ("chip", "address", "data", "told"),
+@each(
     [
         (K64F, 0x400, fcf(), False),
         (K64F, 0x400, b"\xff" * 16, False),  # padding: opened by the engine, and told as a transform
@@ -156,7 +155,7 @@ def test_locking_words_are_refused_unless_ordered(chip: Chip, address: int, data
         (LPC, 0x2FC, word(0x4E69_7370), True),
         (LPC, 0x2FC, word(0), False),
         (L476, 0x2FC, word(0x1234_5678), False),
-    ],
+    ]
 )
 def test_harmless_words_pass(chip: Chip, address: int, data: bytes, told: bool) -> None:
     assert bool(check_locks(image((address, data)), chip)) is told

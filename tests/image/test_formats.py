@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from msdflash.image.pieces import line_of
 from msdflash.image.segments import Image
 
 w = sys.modules["image_writers"]
+each: Callable[[Any], Callable[[Any], Any]] = w.each
 QUICK = settings(max_examples=40, deadline=None)
 NEWLINES = [b"\n", b"\r\n", b"\r", b"\n\n", b" \n"]
 Memory = list[tuple[int, bytes]]
@@ -229,8 +231,7 @@ def test_a_plain_hex_may_hold_other_programs_data() -> None:
 # --- S-record ----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("line", "cause", "fact"),
+@each(
     [
         (w.srec_record(3, 0x100, b"\x01\x02")[:-2] + b"00", "srec-checksum", "found"),
         (w.srec_record(3, 0x100, b"\x01\x02").replace(b"S3", b"S4"), "srec-syntax", "column"),
@@ -240,7 +241,7 @@ def test_a_plain_hex_may_hold_other_programs_data() -> None:
         (w.srec_record(5, 7), "srec-syntax", "expected"),
         (b"S1020000"[:6] + b"FD", "srec-syntax", "line"),
         (b":020000040000FA", "srec-syntax", "column"),
-    ],
+    ]
 )
 def test_wrong_lines_are_named(line: bytes, cause: str, fact: str) -> None:
     found = error(b"\n".join([w.srec_record(0, 0, b"x"), w.srec_record(3, 0, b"\x01"), line, w.srec_record(7, 0)]))
@@ -294,8 +295,7 @@ def test_uf2_for_several_chips_is_not_guessed() -> None:
 # --- ELF ---------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("content", "cause"),
+@each(
     [
         (w.elf(FIRM, machine=62), "image-wrong-chip"),
         (w.elf(FIRM, machine=243), "image-wrong-chip"),
@@ -309,7 +309,7 @@ def test_uf2_for_several_chips_is_not_guessed() -> None:
         (w.elf([(0, b"\x01\x02"), (1, b"\x03")]), "image-overlap"),
         (w.elf([(0xFFFF_FFFF, b"\x01\x02")]), "elf-damaged"),
         (w.elf(FIRM)[:44] + b"\xff\xff" + w.elf(FIRM)[46:], "elf-damaged"),
-    ],
+    ]
 )
 def test_elf_that_cannot_be_flashed(content: bytes, cause: str) -> None:
     assert error(content, "x.elf").cause == cause

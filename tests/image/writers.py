@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
+from typing import Any
 
 Memory = list[tuple[int, bytes]]
 
@@ -105,3 +107,21 @@ def elf(
     shape = (len(table) if sections else 0, 0)
     head = struct.pack("<16sHHIIIIIHHHHHH", ident, kind, machine, 1, 0x0800_0001, 52, shoff, 0x0500_0200, 52, 32, count, 40, *shape)
     return head + programs + body + headers
+
+
+def each(rows: Sequence[tuple[Any, ...]]) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    """A table of cases in one test (the guards around a test cost more than a case); a failure names its row."""
+
+    def wrap(case: Callable[..., None]) -> Callable[[], None]:
+        def run() -> None:
+            for row in rows:
+                try:
+                    case(*row)
+                except BaseException as error:
+                    error.add_note(f"row: {row!r}"[:500])
+                    raise
+
+        run.__name__, run.__doc__ = case.__name__, case.__doc__
+        return run
+
+    return wrap
