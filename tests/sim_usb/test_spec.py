@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msdflash.sim import board, faults
-from msdflash.sim.spec import BOARDS, PROBES, USB_FAULTS, BoardSpec, Fault, SpecError, default_serial, parse
+from msdflash.sim.spec import BOARDS, PROBES, BoardSpec, Fault, SpecError, default_serial, parse
+from msdflash.sim.usb.faults import USB_FAULTS
 from msdflash.sim.usb.stlink import MODELS
 
 
@@ -56,6 +57,7 @@ def test_mistakes_are_told_with_what_is_allowed() -> None:
         ("nucleo-l476rg,fault=unplug-after", "number"),
         ("nucleo-l476rg,fault=unplug-after:-1", "number"),
         ("nucleo-l476rg,fault=hang:5", "no argument"),
+        ("nucleo-l476rg,fault=stall:both", "stall:in"),
         ("nucleo-l476rg,fault=swd-open:5", "no argument"),
         ("nucleo-l476rg,time=slow", "on or off"),
     ):
