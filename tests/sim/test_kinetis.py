@@ -71,7 +71,7 @@ def flash(session: Session, image: bytes = bytes(IMAGE)) -> None:
 
 
 def test_phrases_are_programmed_once(debugger: Debugger) -> None:
-    """29.4.12.6: eight aligned bytes; programming over anything else than erased flash fails the module's own check."""
+    """Chapter 29, commands: eight aligned bytes; programming over anything else than erased flash fails the module's own check."""
     assert command(debugger, 0x07, 0x1000, 0x12345678, 0x9ABCDEF0) == CCIF
     assert (debugger.read(0x1000), debugger.read(0x1004)) == (0x12345678, 0x9ABCDEF0)
     assert command(debugger, 0x07, 0x1000, 0xFFFFFFFF, 0xFFFF0000) == CCIF | MGSTAT0
@@ -84,7 +84,7 @@ def test_phrases_are_programmed_once(debugger: Debugger) -> None:
 
 
 def test_erasing_and_checking_sectors(debugger: Debugger) -> None:
-    """29.4.12.7 and 29.4.12.2; an error flag stops the next command until it is cleared (29.34.1)."""
+    """Chapter 29, commands; an error flag stops the next command until it is cleared (chapter 29, registers)."""
     assert command(debugger, 0x01, 0x3000, 0x01000000) == CCIF | MGSTAT0
     assert command(debugger, 0x09, 0x3000) == CCIF
     assert (debugger.read(0x2FFC), debugger.read(0x3000), debugger.read(0x3FFC), debugger.read(0x4000)) == (
@@ -98,7 +98,7 @@ def test_erasing_and_checking_sectors(debugger: Debugger) -> None:
 
 
 def test_protected_regions(debugger: Debugger, board: Board) -> None:
-    """29.34.5: a bit for each 32nd, taken from 0x408 at reset; software can only add protection."""
+    """Chapter 29, registers: a bit for each 32nd, taken from 0x408 at reset; software can only add protection."""
     board.set_fault("write-protect", "8")
     assert debugger.read(FPROT) == 0xFDFFFFFF  # big-endian: FPROT3 has the lowest regions
     assert command(debugger, 0x09, 0x8000) == CCIF | FPVIOL
@@ -113,7 +113,7 @@ def test_protected_regions(debugger: Debugger, board: Board) -> None:
     ("board", "idr", "sdid"), [("frdm-k64f", 0x001C0000, 0x640), ("frdm-kl25z", 0x001C0020, 0x251)], indirect=["board"]
 )
 def test_security_shuts_all_but_the_mdm_ap(debugger: Debugger, board: Board, idr: int, sdid: int) -> None:
-    """29.34.3 FSEC; 9.x MDM-AP: a mass erase is all that it offers then, and leaves the part unsecured."""
+    """Chapter 29, registers FSEC; MDM-AP: a mass erase is all that it offers then, and leaves the part unsecured."""
     assert (mdm(debugger, 0xFC), mdm(debugger, 0)) == (idr, FREADY | OUT_OF_RESET | MASS_ERASE)
     assert debugger.read(SDID) >> 20 == sdid
     board.set_fault("security")
@@ -131,7 +131,7 @@ def test_security_shuts_all_but_the_mdm_ap(debugger: Debugger, board: Board, idr
 
 
 def test_without_meen_nothing_unlocks(debugger: Debugger, board: Board) -> None:
-    """FSEC.MEEN = 10 (29.34.3)."""
+    """FSEC.MEEN = 10 (chapter 29, registers)."""
     before = board.flash_bytes()
     board.soc.chip.flash.data[0x40C] = 0xEF
     board.set_power(False)
@@ -164,7 +164,7 @@ def test_a_blank_part_loops_and_looks_locked_now_and_then(board: Board) -> None:
 
 
 def test_under_reset_the_ports_answer_and_the_core_can_be_caught(debugger: Debugger, board: Board) -> None:
-    """9.x: debug request and core hold, as a debugger uses them to connect under reset."""
+    """MDM-AP: debug request and core hold, as a debugger uses them to connect under reset."""
     board.port.set_nreset(Drive.LOW)
     assert mdm(debugger, 0) & (OUT_OF_RESET | FREADY | SECURE) == FREADY
     assert debugger.refused(0)

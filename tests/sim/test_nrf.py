@@ -84,7 +84,7 @@ def test_acl_protects_until_reset(debugger: Debugger, board: Board) -> None:
 
 
 def test_the_reset_pin_is_there_only_where_uicr_says_so(debugger: Debugger, board: Board) -> None:
-    """PS 4.5.1 PSELRESET; 5.3.6.8: pin reset clears the debug registers too."""
+    """PS 4.5.1 PSELRESET; reset behaviour: pin reset clears the debug registers too."""
     debugger.halt()
     debugger.write(DEMCR, 1)
     board.port.set_nreset(Drive.LOW)
@@ -138,7 +138,7 @@ def test_hardened_parts_lock_themselves_again(debugger: Debugger, board: Board) 
 
 
 def test_lockup_resets_unless_somebody_debugs(board: Board) -> None:
-    """PS 5.3.6.8, note: a blank part loops on its own and is locked up under a debugger."""
+    """PS, reset behaviour, note: a blank part loops on its own and is locked up under a debugger."""
     board.advance(0.001)
     debugger = Debugger(board.port)
     debugger.connect()

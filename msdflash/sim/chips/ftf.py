@@ -1,7 +1,7 @@
 """FTFE and FTFA, the flash modules of Kinetis parts: commands, protection and security out of the flash configuration field.
 
 Sources: K64 Sub-Family Reference Manual (K64P144M120SF5RM) chapter 29 (FTFE), KL25 Sub-Family Reference Manual (KL25P80M48SF0RM) chapter 27
-(FTFA). Section numbers in the comments are those of chapter 29.
+(FTFA).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 BASE = 0x40020000
 FSTAT, FSEC, FOPT, FCCOB3, FCCOB0, FCCOB_DATA, FPROT3 = 0x0, 0x2, 0x3, 0x4, 0x7, 0x8, 0x10
-CCIF, RDCOLERR, ACCERR, FPVIOL, MGSTAT0 = 0x80, 0x40, 0x20, 0x10, 0x01  # 29.34.1
-READ_SECTION, PROGRAM_CHECK, PROGRAM_LONGWORD, PROGRAM_PHRASE = 0x01, 0x02, 0x06, 0x07  # 29.4.12
+CCIF, RDCOLERR, ACCERR, FPVIOL, MGSTAT0 = 0x80, 0x40, 0x20, 0x10, 0x01  # chapter 29, registers
+READ_SECTION, PROGRAM_CHECK, PROGRAM_LONGWORD, PROGRAM_PHRASE = 0x01, 0x02, 0x06, 0x07  # chapter 29, commands
 ERASE_SECTOR, READ_ALL, ERASE_ALL = 0x09, 0x40, 0x44
-FCF, FCF_PROT, FCF_SEC = 0x400, 0x408, 0x40C  # 29.3.1: keys, protection, FSEC, FOPT
+FCF, FCF_PROT, FCF_SEC = 0x400, 0x408, 0x40C  # chapter 29, flash configuration field: keys, protection, FSEC, FOPT
 UNSECURE = 2  # FSEC.SEC; any other value is secure
 MASS_ERASE_OFF = 2  # FSEC.MEEN
 REGIONS = 32
@@ -39,7 +39,7 @@ class Ftf(NorFlash):
     def __init__(self, array: Memory, unit: int, sector: int, seconds: tuple[float, float]) -> None:
         super().__init__(array, unit, sector, "security")
         self._program_command = PROGRAM_PHRASE if unit == 8 else PROGRAM_LONGWORD
-        self._align = 16 if unit == 8 else 4  # of a sector erase, 29.4.12.7
+        self._align = 16 if unit == 8 else 4  # of a sector erase, chapter 29, commands
         self._program_seconds, self._erase_seconds = seconds
         self._registers = bytearray(0x20)
         self.set_byte(FCF_SEC, 0xFE)  # parts leave the factory unsecured
@@ -55,7 +55,7 @@ class Ftf(NorFlash):
         soc.cpu.map_device(self)
 
     def reset(self) -> None:
-        """System reset: protection and security are taken from the flash configuration field (29.34.3 to 29.34.6)."""
+        """System reset: protection and security are taken from the flash configuration field (chapter 29, registers)."""
         self._registers[:] = bytes(0x20)
         self._registers[FSTAT] = CCIF
         data = self.array.data
@@ -79,11 +79,11 @@ class Ftf(NorFlash):
         return self._registers[FSEC] >> 4 & 3 != MASS_ERASE_OFF
 
     def protected(self, offset: int) -> bool:
-        """FPROT: one bit for each 32nd of the array, 0 protects (29.34.5). FPROT3 has the lowest regions; so has byte 0x408."""
+        """FPROT: one bit for each 32nd of the array, 0 protects. FPROT3 has the lowest regions; so has byte 0x408."""
         region = offset // (self.array.size // REGIONS)
         return not self._registers[FPROT3 + 3 - region // 8] >> region % 8 & 1
 
-    # --- registers: bytes, FCCOB big-endian in each word (29.34.4) --------------------------------------------------------
+    # --- registers: bytes, FCCOB big-endian in each word (chapter 29, registers) --------------------------------------------------------
 
     def read(self, offset: int, size: int) -> int:
         """Registers."""
@@ -99,7 +99,7 @@ class Ftf(NorFlash):
             elif FCCOB3 <= at < FPROT3 or at == 1:
                 self._registers[at] = byte
             elif FPROT3 <= at < FPROT3 + 4:
-                self._registers[at] &= byte  # protection can only be added (29.34.5)
+                self._registers[at] &= byte  # protection can only be added (chapter 29, registers)
 
     def _status(self, byte: int) -> None:
         self._registers[FSTAT] &= ~(byte & (RDCOLERR | ACCERR | FPVIOL))
@@ -135,7 +135,7 @@ class Ftf(NorFlash):
         return False
 
     def _program(self, address: int) -> None:
-        """29.4.12.6: aligned, inside, unprotected, and erased before: the module checks what came out."""
+        """Chapter 29, commands: aligned, inside, unprotected, and erased before: the module checks what came out."""
         if address % self.unit or address >= self.array.size:
             self._flag(ACCERR)
         elif self.protected(address):
@@ -158,7 +158,7 @@ class Ftf(NorFlash):
             self.spend(self._erase_seconds)
 
     def _erase_all(self) -> None:
-        """29.4.12.9: refused while any region is protected; afterwards the part is unsecure until the next reset at least."""
+        """Chapter 29, commands: refused while any region is protected; afterwards the part is unsecure until the next reset at least."""
         if any(self.protected(region * self.array.size // REGIONS) for region in range(REGIONS)):
             self._flag(FPVIOL)
         elif self._running():
@@ -167,7 +167,7 @@ class Ftf(NorFlash):
             self.spend(self._erase_seconds * 8)
 
     def mass_erase(self) -> None:
-        """As the MDM-AP orders it: whatever is protected goes too, and the security byte is programmed to unsecure (29.4.12.9.1)."""
+        """As the MDM-AP orders it: whatever is protected goes too, and the security byte is programmed to unsecure."""
         self.erase(0, self.array.size)
         self.set_byte(FCF_SEC, 0xFE)
         self._registers[FSEC] = 0xFE
@@ -180,7 +180,7 @@ class Ftf(NorFlash):
             self._flag(MGSTAT0)
 
     def _check(self, address: int) -> None:
-        """29.4.12.3: four bytes against FCCOB8 to FCCOBB."""
+        """Chapter 29, commands: four bytes against FCCOB8 to FCCOBB."""
         if address % 4 or address >= self.array.size:
             self._flag(ACCERR)
         elif self.array.data[address : address + 4] != self._registers[0xC:0x10]:

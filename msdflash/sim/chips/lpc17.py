@@ -1,6 +1,6 @@
 """LPC1768: memories, system control, and the boot ROM with its flash routines (IAP).
 
-Source: LPC176x/5x User Manual UM10360 rev. 4.1: chapters 2 (memory map), 3 and 4 (system control, clocks), 32 (flash, boot loader, CRP,
+Source: LPC176x/5x User Manual UM10360 rev. 3: chapters 2 (memory map), 3 and 4 (system control, clocks), 32 (flash, boot loader, CRP,
 IAP).
 The ROM's code is not copied: two places in it call back into this module.
 """

@@ -118,7 +118,7 @@ class NrfHabits(Habits):
         return self._chip.part.nrf51 or (first == second and not first & 0x80000000)
 
     def lockup_resets(self) -> bool:
-        """Not while debug power is on (PS 5.3.6.8, note)."""
+        """Not while debug power is on (PS, reset behaviour, note)."""
         return not (self._chip.soc is not None and self._chip.soc.dp.debugging)
 
 

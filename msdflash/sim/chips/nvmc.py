@@ -55,7 +55,7 @@ def _ficr52(build: int) -> dict[int, int]:
 PARTS = {
     part.name: part
     for part in (
-        # PS 4.3.9: tWRITE 42.5 us, tERASEPAGE 87.5 ms
+        # PS 4.3, electrical specification: tWRITE 42.5 us, tERASEPAGE 87.5 ms
         Part("nrf52840", "cortex-m4", 0x2BA01477, 0x008, 1024, 256, 4096, _ficr52(0x4430), 42.5e-6, 87.5e-3),
         Part("nrf52840-f0", "cortex-m4", 0x2BA01477, 0x008, 1024, 256, 4096, _ficr52(0x4630), 42.5e-6, 87.5e-3, hardened=True),
         # FICR of nRF51: CODEPAGESIZE, CODESIZE, CLENR0, PPFC, NUMRAMBLOCK, SIZERAMBLOCKS, CONFIGID (QFAC A0). Times: PS v3.1
