@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msdflash.diagnose.evidence import ANSWERED_ACKS, Evidence, is_register
+from msdflash.diagnose.evidence import ANSWERED_ACKS, FAMILY, Evidence, is_register
 from msdflash.diagnose.finding import Finding
 from msdflash.diagnose.rules_reset import blocked
 from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, dp_words, engine_said, found, hex32
@@ -146,7 +146,18 @@ def wrong_target(e: Evidence) -> Finding | None:
         )
     if e.kind == "wrong-chip":
         return found("wrong-target", LIKELY, e.failure.message if e.failure else "", dp_words(e))
-    return None
+    return _wrong_core(e, expected.get("family"), name) if dev_id is None else None
+
+
+def _wrong_core(e: Evidence, family_id: object, name: str) -> Finding | None:
+    """Where the chip did not name itself: its core against those of the chosen target's family. Two registers make it certain."""
+    family = FAMILY.get(str(family_id))
+    cpuid = e.register("core.cpuid")
+    if family is None or cpuid is None or cpuid in (0, 0xFFFFFFFF) or cpuid >> 4 & 0xFFF in family.cores:
+        return None
+    other_port = e.dpidr is not None and e.dpidr not in family.dpidrs
+    words = f"the core is none that chips of the family {family.title} have (CPUID {hex32(cpuid)}), and {name} is one of these"
+    return found("wrong-target", CERTAIN if other_port else LIKELY, words, dp_words(e) if other_port else "", expected=name)
 
 
 def _same_family(e: Evidence) -> bool:

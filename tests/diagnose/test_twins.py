@@ -306,6 +306,16 @@ def test_a_same_device_id_of_another_family_is_another_chip() -> None:
     assert standing(job("stlink", "wrong-chip", CORE_HELD | wrong))["wrong-target"] == "certain"
 
 
+def test_another_core_than_the_target_family_has_is_another_chip() -> None:
+    """A blank K64F on a board that says it is a KL25Z: it resets for ever, so its identity register was never read."""
+    kl25z = {"target": "kl25z", "family": "kinetis-kl2x", "dev_ids": [0x251]}
+    seen = {"swd.dpidr": DP, "core.cpuid": 0x410F_C241, "target.expected": kl25z}
+    result = job("cmsis-dap", "algo-fault", seen, step=Step.ERASE, target="kl25z")
+    assert standing(result)["wrong-target"] == "certain"
+    assert standing(job("cmsis-dap", "algo-fault", seen | {"swd.dpidr": 0x0BC1_1477}, step=Step.ERASE))["wrong-target"] == "likely"
+    assert "wrong-target" not in standing(job("cmsis-dap", "algo-fault", seen | {"core.cpuid": 0x410C_C601}, step=Step.ERASE))
+
+
 def test_a_good_job_has_nothing_to_say() -> None:
     good = {"swd.dpidr": DP, "vtref": 3.3, "nreset.undriven": [1] * 10, "core.dhcsr": [RESET, RUNS], "ram.test": {"ok": True, "words": 9}}
     assert job("stlink", "", good, running="running") == Diagnosis()
