@@ -1,0 +1,312 @@
+"""Chip by probe by fault: which cells there are, and what must hold in each, whatever is answered.
+
+``python tests/matrix/cells.py [--minutes N] [--only BOARD,PROBE...] > docs/matrix.md`` runs them all, or those it has time for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from msdflash.diagnose.causes import CATALOGUE
+from msdflash.sim.board import Board
+from msdflash.sim.boards import BOARDS
+from msdflash.sim.contents import SIZE, base, intel_hex, program
+from msdflash.sim.faults import FaultError
+from msdflash.sim.spec import PROBES
+
+if "main_path_stage" not in sys.modules:
+    _spec = importlib.util.spec_from_file_location("main_path_stage", Path(__file__).parents[1] / "main_path" / "stage.py")
+    assert _spec is not None
+    assert _spec.loader is not None
+    sys.modules["main_path_stage"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["main_path_stage"])
+scene: Any = sys.modules["main_path_stage"]
+
+LONGEST = 20.0
+"""Seconds from the file being whole to the report."""
+
+HELD = frozenset({"held-in-reset", "reset-loop"})
+LOCKED = frozenset({"rdp1", "debug-locked", "nrf-approtect", "kinetis-security", "write-protected-sector"})
+LINK = frozenset({"link-noise", "data-corrupted-on-the-way"})
+USB = frozenset({"probe-vanished", "probe-hung", "probe-fw-fault", "usb-unstable", "probe-open-failed", "no-probe"})
+BUSY = frozenset({"algo-timeout-flash-busy", "algo-timeout"})
+
+FAULTS: dict[str, frozenset[str]] = {
+    "reset-held": HELD,
+    "reset-held:ignored": HELD,
+    "probe-stuck-reset": HELD,
+    "reset-late:400": HELD | {"reset-released-late"},
+    "no-power": frozenset({"no-target-power"}),
+    "no-power:clamped": frozenset({"no-target-power"}),
+    "swd-open": frozenset({"swd-open"}),
+    "ram-bad": frozenset({"ram-lost", "ram-bad"}),
+    "ram-bad:stuck": frozenset({"ram-lost", "ram-bad"}),
+    "write-protect:1": LOCKED,
+    "rdp1": LOCKED,
+    "approtect": LOCKED,
+    "security": LOCKED | HELD,
+    "crp": LOCKED,
+    "flash-busy": BUSY,
+    "bad-cell": frozenset({"flash-worn", "program-failed"}),
+    "noise:0.01:7": LINK,
+    "other-chip:stm32f411": frozenset({"wrong-target"}),
+    "unplug-after:300": USB,
+    "disconnect-reenumerate:300:300": USB,
+    "hang": USB,
+    "stall": USB,
+    "stall:in": USB,
+    "short-packet:20": USB | {"probe-fw-fault"},
+    "no-permission": frozenset({"usb-permission"}),
+    "busy": frozenset({"probe-busy"}),
+}
+"""Faults, and what may be told as certain then; besides causes that only name what was seen."""
+
+REFUSED = {False: frozenset({"probe-fw-refuses-target"}), True: frozenset({"probe-fw-too-old"})}
+
+
+class Cell(msgspec.Struct, frozen=True, order=True):
+    """One board on one probe with one thing done to it: ``good``, ``again`` or a fault."""
+
+    board: str
+    probe: str
+    what: str
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What was answered, and what is wrong with that ("" if nothing)."""
+
+    cell: Cell
+    answer: str
+    seconds: float
+    wrong: str = ""
+    evidence: str = ""
+
+
+def has(board: str, fault: str) -> bool:
+    """Whether this kind of board can have a fault of the board; those of USB all can."""
+    name, _, argument = fault.partition(":")
+    from msdflash.sim.usb.faults import USB_FAULTS
+
+    if name in USB_FAULTS:
+        return True
+    made = Board(board, "cmsis-dap", 1)
+    try:
+        made.set_fault(name, _argument(board, name, argument))
+    except FaultError:
+        return False
+    finally:
+        made.close()
+    return True
+
+
+def _argument(board: str, name: str, argument: str) -> str:
+    return hex(base(board) + 0x238) if name == "bad-cell" else argument
+
+
+def works(board: str, probe: str) -> bool:
+    """Whether the probe takes the board's chip at all: ST-LINKs only ST's, old ones no longer with pyOCD."""
+    return "stlink" not in probe or (BOARDS[board].st_chip and probe != "stlink-v2-old")
+
+
+def cells(boards: Sequence[str] = tuple(BOARDS), probes: Sequence[str] = PROBES) -> list[Cell]:
+    """All cells; one alone where the probe refuses the board."""
+    found = []
+    for board in boards:
+        faults = [fault for fault in FAULTS if has(board, fault)]
+        for probe in probes:
+            found += [Cell(board, probe, what) for what in (["good", "again", *faults] if works(board, probe) else ["good"])]
+    return found
+
+
+def check(cell: Cell, result: Any, before: bytes, after: bytes, wanted: bytes) -> str:
+    """What is wrong with an answer, or ""."""
+    lpc = BOARDS[cell.board].chip.startswith("lpc")
+    expected = wanted + before[len(wanted) :]
+    if lpc:  # the checksum that the boot ROM wants is put there, and reported
+        expected, after = (data[:0x1C] + bytes(4) + data[0x20:] for data in (expected, after))
+    allowed = FAULTS.get(cell.what, frozenset())
+    if not works(cell.board, cell.probe):
+        allowed = REFUSED[cell.probe == "stlink-v2-old"]
+    if cell.board.startswith("frdm") and before[0x40C] & 3 != 2:  # FSEC.SEC: a job that ended after erasing left the chip secured
+        allowed |= {"kinetis-security"}
+    seen_only = {key for key, cause in CATALOGUE.items() if cause.symptom}
+    findings = {
+        f"certain of {sorted(result.having('certain') - allowed - seen_only)}": bool(result.having("certain") - allowed - seen_only),
+        f"took {result.report['duration']:.1f} s": result.report["duration"] > LONGEST,
+        "FAIL.TXT says otherwise than the report": result.proved == ("FAIL.TXT" in result.drive),
+        "FALSE SUCCESS: flash is not the file": result.proved and after[: len(wanted)] != expected[: len(wanted)],
+        "bytes beside the image were lost": result.proved and after[len(wanted) :] != expected[len(wanted) :],
+        "the last bytes of flash were lost": len(after) == len(before) and after[-16:] != before[-16:],
+    }
+    if cell.what in ("good", "again"):
+        findings["it must work"] = works(cell.board, cell.probe) and not result.proved
+        findings["the same file was written again"] = cell.what == "again" and result.report["changed"]["programmed"] != 0
+    return "; ".join(text for text, true in findings.items() if true)
+
+
+def answer_of(result: Any) -> str:
+    """In a few words."""
+    if result.proved:
+        return "proved"
+    return f"{result.report['cause']} {result.report['confidence']}"
+
+
+def evidence_of(result: Any) -> str:
+    """What was measured, for whoever has to find out."""
+    report = result.report
+    causes = [(item["cause"], item["confidence"], item["reasons"]) for item in report["causes"] if item["confidence"] != "ruled-out"]
+    readings = ", ".join(f"{item['name']}={item['value']}" for item in report["evidence"])
+    return f"step {report['step']}, {report['failure']}: {report['message']}; changed {report['changed']}; {causes}; {readings}"
+
+
+def shift(drive: Any, board: str, probe: str, whats: Sequence[str], note: Callable[[Seen], None], until: float = float("inf")) -> None:
+    """Go through the cells of one board; the first drop puts something into its flash, after each fault the board is mended."""
+    version = 1
+    first = {base(board): program(board), base(board) + SIZE + 8: b"behind the image"}
+    size = len(drive.flash())
+    first[base(board) + size - 16] = b"the last 16 byte"
+    file = intel_hex(first)
+    for what in ["good", *[item for item in whats if item != "good"]]:
+        if time.monotonic() > until:
+            return
+        cell = Cell(board, probe, what)
+        if what not in ("good", "again"):
+            version += 1
+            file = intel_hex({base(board): program(board, version)})
+            name, _, argument = what.partition(":")
+            argument = _argument(board, name, argument)
+            drive.set(f"fault={name}" + (f":{argument}" if argument else ""))
+        try:
+            before = drive.flash()
+            result = drive.drop("program.hex", file)
+            if what == "good" and works(board, probe):  # what the first drop wrote beside its image, as it must stand now
+                before = b"\xff" * size
+                if BOARDS[board].chip.startswith("stm32l0"):
+                    before = bytes(size)
+                for address, data in first.items():
+                    before = before[: address - base(board)] + data + before[address - base(board) + len(data) :]
+            wrong = check(cell, result, before, drive.flash(), program(board, version))
+            seen = Seen(cell, answer_of(result), result.report["duration"], wrong, evidence_of(result) if wrong else "")
+        except Exception as error:  # noqa: BLE001  (whatever happens in one cell, the others are run)
+            note(Seen(cell, "NO ANSWER", 0.0, f"{type(error).__name__}: {error}"[:300]))
+            return
+        note(seen)
+        if not works(board, probe):
+            return
+        if what not in ("good", "again"):
+            drive.recover()
+
+
+def play(start: Callable[..., Any], lots: Mapping[tuple[str, str], Sequence[str]], until: float = float("inf")) -> list[Seen]:
+    """Run lots of cells at once, each on its own board: ``{(board, probe): what...}``."""
+    seen: list[Seen] = []
+    lock = threading.Lock()
+    names = {f"b{number}": pair for number, pair in enumerate(lots)}
+    room = start(**{name: f"{board},probe={probe}" for name, (board, probe) in names.items()})
+
+    def note(item: Seen) -> None:
+        with lock:
+            seen.append(item)
+
+    room.each(lambda name, drive: shift(drive, *names[name], lots[names[name]], note, until))
+    return seen
+
+
+def on_their_own(lots: Mapping[tuple[str, str], Sequence[str]], until: float = float("inf")) -> list[Seen]:
+    """:func:`play` on a stage of its own, which ends with it."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m-")))
+        return play(lambda **specs: stack.enter_context(scene.Stage(folder, specs)), lots, until)
+
+
+def sample(seed: int, pairs: int, each: int) -> dict[tuple[str, str], list[str]]:
+    """Some boards on some probes, with some of their cells each; the same for the same seed."""
+    dice = random.Random(seed)
+    boards = dice.sample(sorted(BOARDS), pairs)
+    chosen = [(board, dice.choice([probe for probe in PROBES if works(board, probe)])) for board in boards]
+    return {pair: dice.sample([item.what for item in cells([pair[0]], [pair[1]]) if item.what != "good"], each) for pair in chosen}
+
+
+def page(seen: Sequence[Seen], total: int) -> str:
+    """The page ``docs/matrix.md``."""
+    wrong = [item for item in seen if item.wrong]
+    lines = [
+        "# Every chip on every probe with every fault",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, by `python tests/matrix/cells.py > docs/matrix.md`: {len(seen)} of {total} cells were run,",
+        f"{len(wrong)} with something wrong.",
+        "",
+        "A cell is one board of the [bench](bench.md) on one probe, with a good image dropped on it (*good*), the same again (*again*),",
+        "or another good image while a fault is in. In each, whatever the answer: it comes, the board's process lives, a success is none",
+        "unless flash is the file and what stood beside it, and only what is true is told as certain. `pytest -m slow tests/matrix` runs",
+        "all of it, the default suite a seeded sample.",
+        "",
+    ]
+    if wrong:
+        lines += ["## Wrong", ""]
+        lines += [
+            f"* {item.cell.board}, {item.cell.probe}, `{item.cell.what}`: {item.answer}: {item.wrong}" for item in sorted(wrong, key=_key)
+        ]
+        lines.append("")
+    for board in BOARDS:
+        here = [item for item in seen if item.cell.board == board]
+        probes = [probe for probe in PROBES if any(item.cell.probe == probe for item in here)]
+        if not here:
+            continue
+        lines += [f"## {board}", "", "| | " + " | ".join(probes) + " |", "| --- |" + " --- |" * len(probes)]
+        by = {(item.cell.what, item.cell.probe): item for item in here}
+        for what in ["good", "again", *FAULTS]:
+            row = [by.get((what, probe)) for probe in probes]
+            if any(row):
+                said = [f"{item.answer}{', **wrong**' if item.wrong else ''}, {item.seconds:.1f} s" if item else "" for item in row]
+                lines.append(f"| `{what}` | " + " | ".join(said) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _key(item: Seen) -> Cell:
+    return item.cell
+
+
+def main() -> int:
+    """Run all of it, two boards at a time."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--only", default="", help="boards and probes, with commas")
+    options = parser.parse_args()
+    only = [word for word in options.only.split(",") if word]
+    boards = [board for board in BOARDS if board in only or not set(only) & set(BOARDS)]
+    probes = [probe for probe in PROBES if probe in only or not set(only) & set(PROBES)]
+    lots: dict[tuple[str, str], list[str]] = {}
+    for cell in cells(boards, probes):
+        lots.setdefault((cell.board, cell.probe), []).append(cell.what)
+    pairs = sorted(lots, key=lambda pair: (probes.index(pair[1]), boards.index(pair[0])))
+    until = time.monotonic() + 60 * options.minutes
+    seen: list[Seen] = []
+    for number in range(0, len(pairs), 2):
+        if time.monotonic() > until:
+            break
+        found = on_their_own({pair: lots[pair] for pair in pairs[number : number + 2]}, until)
+        seen += found
+        sys.stderr.write("".join(f"{item.cell}: {item.answer}: {item.wrong}\n  {item.evidence}\n" for item in found if item.wrong))
+        sys.stderr.write(f"{len(seen)} cells\n")
+        sys.stderr.flush()
+    sys.stdout.write(page(seen, len(cells())))
+    return 1 if any(item.wrong for item in seen) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
