@@ -244,11 +244,12 @@ def test_other_chip(board: Board, debugger: Debugger, chip: str, device: int, fl
 
 
 def test_several_at_once(board: Board, debugger: Debugger) -> None:
-    for name in FAULTS:
+    here = [name for name in FAULTS if name not in ("approtect", "security", "crp")]  # locks of other makers' chips
+    for name in here:
         board.set_fault(name)
     assert not board.port.nreset()
     assert board.port.vtref() == 0
-    for name in reversed(FAULTS):
+    for name in reversed(here):
         board.clear_fault(name)
     assert board.faults == {}
     assert board.port.nreset()
