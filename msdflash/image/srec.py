@@ -28,6 +28,8 @@ _HEX = frozenset(b"0123456789ABCDEFabcdef")
 _WIDTH = {"0": 2, "1": 2, "2": 3, "3": 4, "5": 2, "6": 3, "7": 4, "8": 3, "9": 2}
 """Record type -> bytes of its address field. Type 4 is reserved."""
 _DATA, _END, _COUNT = "123", "789", "56"
+_PAIR = 10
+"""S1 ends with S9, S2 with S8, S3 with S7."""
 
 
 def decode_srec(data: bytes) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
@@ -43,6 +45,7 @@ def decode_srec(data: bytes) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
 def _walk(data: bytes, notes: list[str]) -> Iterator[tuple[int, int, bytes]]:
     """``(offset of the line, address, bytes)`` of each data record, in file order; adds notes; raises at the first damage."""
     last_good = records = 0
+    used = ""
     start = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     if start:
         notes.append("a byte order mark before the first record was ignored")
@@ -50,23 +53,42 @@ def _walk(data: bytes, notes: list[str]) -> Iterator[tuple[int, int, bytes]]:
         if count >= pieces.MAX_RECORDS:
             raise pieces.too_many(pieces.MAX_RECORDS)
         kind, address, payload = _record(data, match, last_good)
-        if kind and kind in _DATA:
+        if not kind:
+            continue
+        wrong = _misplaced(kind, used, address, records, first=not last_good)
+        if wrong:
+            line = line_of(data, match.start())
+            facts = {"expected": address, "found": records} if kind in _COUNT else {}
+            raise _syntax(f"line {line} {wrong}", line=line, type=f"S{kind}", **facts)
+        if kind in _DATA:
+            used = kind
             records += 1
             if address + len(payload) > 1 << 32:
                 line = line_of(data, match.start())
                 raise _syntax(f"line {line} goes beyond the last address of 32 bits", line=line)
             if payload:
                 yield match.start(), address, payload
-        elif kind and kind in _COUNT and address != records:
-            line = line_of(data, match.start())
-            message = f"line {line} counts {address} data records, the file has {records} before it: some are missing or too many"
-            raise _syntax(message, line=line, expected=address, found=records)
-        elif kind and kind in _END:
+        elif kind in _END:
             _after_end(data, match.end(), notes)
             return
-        if kind:
-            last_good = match.start() + 1
+        last_good = match.start() + 1
     raise _truncated(data, last_good)
+
+
+def _misplaced(kind: str, used: str, address: int, records: int, *, first: bool) -> str:
+    """What is wrong with a record's type at this place, or "".
+
+    The checksum leaves the type out, and another type moves or drops the data. So a file must keep to what every writer of S-records does.
+    """
+    if kind == "0" and (not first or address):
+        return "is a header (S0), which belongs on the first line and has the address 0"
+    if kind in _DATA and used not in ("", kind):
+        return f"is a record of type S{kind}, the data before it are S{used}: the type is damaged, or two files were joined"
+    if kind in _COUNT and address != records:
+        return f"counts {address} data records, the file has {records} before it: some are missing or too many"
+    if kind in _END and used and int(kind) + int(used) != _PAIR:
+        return f"ends the file with S{kind}, which does not go with data of type S{used}"
+    return ""
 
 
 def _record(data: bytes, match: re.Match[bytes], last_good: int) -> tuple[str, int, bytes]:
