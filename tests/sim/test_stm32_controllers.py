@@ -401,7 +401,7 @@ def test_h7_banks_have_their_own_registers(h7: Bench) -> None:
     h7.write(H7_CR, 0x31)
     assert (h7.read(H7_CR) & 1, h7.read(H7_CR + SECOND) & 1) == (1, 0)
     h7.fill(0)
-    h7.write(H7_CR + SECOND, 0xB4 | 3 << 8)
+    h7.write(H7_CR + SECOND, 0xB6 | 3 << 8)  # PG does not keep a sector from being erased
     assert (h7.read(H7_SR), h7.read(H7_SR + SECOND)) == (0, H7_EOP)
     left = h7.flash(0, 0x200000)
     assert left[0x160000:0x180000] == b"\xff" * 0x20000
@@ -425,6 +425,10 @@ def test_h7_programs_flash_words_of_32_bytes(h7: Bench) -> None:
         assert h7.read(H7_SR) == flag
         h7.write(H7_CCR, flag)
     assert h7.flash(0, 64) == b"\xff" * 64
+    h7.write(FLASH + 4, 5)
+    h7.write(H7_CR, 0)
+    h7.write(H7_CR, 2)
+    assert h7.read(FLASH + 4) == 0xFFFFFFFF, "without PG the buffer is lost"
     h7.write(FLASH + 8, 5)
     h7.write(H7_CR, 0x42)
     assert h7.flash(0, 32) == b"\xff" * 8 + b"\5\0\0\0" + b"\xff" * 20, "a forced write fills up with ones"

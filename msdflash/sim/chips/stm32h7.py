@@ -143,10 +143,10 @@ class H7Flash(FlashController):
         self.values[register] = value & ~(START | FW)
         if value & FW and self._filled and self.bank(self._at) == bank:  # 4.3.9: the rest of the buffer is filled with ones
             self._complete()
-        if value & START:
-            if value & PG and value & (SER | BER):
-                self._flag(bank, PGSERR)
-            elif value & BER:
+        if not value & PG and self.bank(self._at) == bank:
+            self._give_up()
+        if value & START:  # 4.9.4: PG may be set meanwhile
+            if value & BER:
                 self._erase(bank, 8 * bank, 8 * bank + 8)
             elif value & SER:
                 number = 8 * bank + (value >> 8 & 7)
