@@ -115,13 +115,13 @@ def probe_slow(e: Evidence) -> Finding | None:
 
 
 def probe_ambiguous(e: Evidence) -> Finding | None:
-    """More than one device of the same kind answers to the unique id."""
+    """More than one probe answers to the unique id."""
     twins = e.number("probe.twins")
     if twins is None or twins < 2:
         return None
     number = count(twins)
     probe = e.outcome.probe.unique_id if e.outcome.probe else ""
-    reason = f"the system lists {number} USB devices of one kind with this unique id"
+    reason = f"{number} connected probes answer to this unique id"
     return found("probe-ambiguous", CERTAIN, reason, probe=probe, count=number)
 
 

@@ -59,7 +59,7 @@ READINGS: dict[str, ReadingKind] = {
     "probe.errno": _kind("errno", "error number of the USB transfer that failed"),
     "probe.present": _kind("bool", "probe still listed after the failure"),
     "probe.holder": _kind("", "process that has the probe's device node open"),
-    "probe.twins": _kind("count", "connected USB devices of one kind that have this unique id"),
+    "probe.twins": _kind("count", "connected probes that have this unique id"),
     "usb.node": _kind("dict", "the probe's USB device in the system's own list, not through pyOCD: {present, vid, pid, serial}"),
     "usb.nameless": _kind("list", "USB ids of debug probes without a serial number in the system's own list"),
     "probe.hung": _kind("s", "probe did not answer a USB transfer for this long"),

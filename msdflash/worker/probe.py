@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ def open_probe(channel: Channel, connection: Connection, project: Path) -> tuple
         if nameless:
             channel.measure("usb.nameless", [f"{node.vid:04x}:{node.pid:04x}" for node in nameless])
         raise _missing(channel, connection.probe, None if listed is None else nodes)
-    twins = hostusb.twins(connection.probe, nodes)
+    twins = count_twins(probe, nodes)
     if twins > 1:
         channel.measure("probe.twins", twins)
         raise StepFailed("probe-ambiguous", f"{twins} connected probes have the unique id {connection.probe}")
@@ -186,6 +187,21 @@ def open_probe(channel: Channel, connection: Connection, project: Path) -> tuple
     channel.probe = facts(probe, session)
     channel.measure("probe.product", channel.probe.product)
     return probe, session
+
+
+def count_twins(probe: DebugProbe, nodes: Sequence[hostusb.UsbNode]) -> int:
+    """How many connected probes have this one's unique id. ``nodes``: the system's devices of this name, if it tells.
+
+    Devices of one kind count, and those that are known to be debug probes; where that does not settle it, what the driver lists does.
+    """
+    if len(nodes) == 1:
+        return 1
+    found = max(hostusb.twins(probe.unique_id, nodes), sum(is_debug_probe(node) for node in nodes))
+    if found > 1:
+        return found
+    with contextlib.suppress(Exception):
+        return sum(other.unique_id == probe.unique_id for other in type(probe).get_all_connected_probes(probe.unique_id, False))
+    return found
 
 
 def is_debug_probe(node: hostusb.UsbNode) -> bool:

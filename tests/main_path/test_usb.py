@@ -168,6 +168,9 @@ def test_equal_and_missing_serials_are_told_and_nothing_is_guessed(
     second.set("unplug")
     assert told(flash(engine, second.serial, path)) == [("no-probe", "certain")]
 
+    first.set(f"fault=equal-serial:{link.serial}")  # of different makers, so each driver lists only one
+    assert told(flash(engine, link.serial, path)) == [("probe-ambiguous", "certain")]
+
 
 @pytest.mark.skipif(not LINUX, reason="the bench shows its tree as Linux does; elsewhere the system's own list is asked")
 def test_a_nameless_st_link_that_stops_pyocds_driver_is_told(

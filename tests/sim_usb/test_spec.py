@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msdflash.sim import board, faults
-from msdflash.sim.spec import BOARDS, PROBES, BoardSpec, Fault, SpecError, default_serial, parse
+from msdflash.sim.boards import BOARDS
+from msdflash.sim.spec import PROBES, BoardSpec, Fault, SpecError, default_serial, parse
 from msdflash.sim.usb.faults import USB_FAULTS
 from msdflash.sim.usb.stlink import MODELS
 

@@ -252,12 +252,12 @@ for line in sys.stdin:
 os._exit(0)
 """
 DAP, HID, LINK = KINDS
-NOT_LISTED = {("not listed", None)}
+NOT_LISTED: set[tuple[str, int | None]] = {("not listed", None)}
 # What may stand first, with the error number somewhere in its chain. AssertionError without a text: pyOCD lost the cause.
 # What fails at an IN transfer depends on a race between pyOCD's reading thread and its caller, so there are several.
-READING = {("AssertionError", None), ("ProbeError", 32), ("ProbeError", None)}
-TIMED_OUT = {("USBTimeoutError", 110), ("ProbeError", 110), ("ProbeError", None)}
-OUTCOMES = {
+READING: set[tuple[str, int | None]] = {("AssertionError", None), ("ProbeError", 32), ("ProbeError", None)}
+TIMED_OUT: set[tuple[str, int | None]] = {("USBTimeoutError", 110), ("ProbeError", 110), ("ProbeError", None)}
+OUTCOMES: dict[str, dict[str, set[tuple[str, int | None]]]] = {
     "no-permission": {DAP: NOT_LISTED, HID: NOT_LISTED, LINK: NOT_LISTED},
     "busy": {DAP: {("ProbeError", 16)}, HID: {("ProbeError", 16)}, LINK: {("USBError", 16)}},
     "stall:out": {DAP: {("USBError", 32)}, HID: {("USBError", 32)}, LINK: {("ProbeError", 32)}},
