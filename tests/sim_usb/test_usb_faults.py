@@ -226,7 +226,7 @@ from pyocd.probe.aggregator import DebugProbeAggregator, PROBE_CLASSES
 from pyocd.probe.pydapaccess.interface.interface import Interface
 from msdflash.sim import client
 
-Interface.DEFAULT_USB_TIMEOUT_S, Interface.DEFAULT_USB_TIMEOUT_MS = 0.5, 500
+Interface.DEFAULT_USB_TIMEOUT_S, Interface.DEFAULT_USB_TIMEOUT_MS = 0.3, 300
 bus = client.bus_folder()
 for line in sys.stdin:
     kind, serial, fault = line.split()
@@ -265,7 +265,7 @@ OUTCOMES: dict[str, dict[str, set[tuple[str, int | None]]]] = {
     "short-packet": {DAP: {("IndexError", None)}, HID: {("AssertionError", None)}, LINK: {("ProbeError", None)}},
     "no-serial": {DAP: NOT_LISTED, HID: NOT_LISTED, LINK: {("TypeError", None)}},
     "hang": {DAP: TIMED_OUT, HID: TIMED_OUT, LINK: {("ProbeError", 110)}},
-    "slow:1200": {DAP: TIMED_OUT | {("AssertionError", None)}, LINK: {("ProbeError", 110)}},
+    "slow:700": {DAP: TIMED_OUT | {("AssertionError", None)}},
     "disconnect-reenumerate:4:100": {DAP: {("USBError", 19), ("ProbeError", 19), ("ProbeError", None)}, LINK: {("ProbeError", 19)}},
 }
 
