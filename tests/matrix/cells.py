@@ -39,7 +39,7 @@ LONGEST = 20.0
 """Seconds from the file being whole to the report."""
 
 HELD = frozenset({"held-in-reset", "reset-loop"})
-LOCKED = frozenset({"rdp1", "debug-locked", "nrf-approtect", "kinetis-security", "write-protected-sector"})
+LOCKED = frozenset({"rdp1", "debug-locked", "nrf-approtect", "nrf51-readback", "kinetis-security", "write-protected-sector"})
 LINK = frozenset({"link-noise", "data-corrupted-on-the-way"})
 USB = frozenset({"probe-vanished", "probe-hung", "probe-fw-fault", "usb-unstable", "probe-open-failed", "no-probe"})
 BUSY = frozenset({"algo-timeout-flash-busy", "algo-timeout"})
@@ -74,7 +74,10 @@ FAULTS: dict[str, frozenset[str]] = {
 }
 """Faults, and what may be told as certain then; besides causes that only name what was seen."""
 
-REFUSED = {False: frozenset({"probe-fw-refuses-target"}), True: frozenset({"probe-fw-too-old"})}
+ORDER = (
+    "cmsis-dap", "stlink-v3", "cmsis-dap-v1", "cmsis-dap-const0", "stlink-v2-1", "cmsis-dap-pushpull", "cmsis-dap-v1-ep0", "stlink-v2-old"
+)  # fmt: skip
+"""Probes, those first that say most when time is short."""
 
 
 class Cell(msgspec.Struct, frozen=True, order=True):
@@ -116,9 +119,20 @@ def _argument(board: str, name: str, argument: str) -> str:
     return hex(base(board) + 0x238) if name == "bad-cell" else argument
 
 
+def refused(board: str, probe: str) -> frozenset[str]:
+    """Why a good image cannot be flashed on this pair; empty where it can."""
+    if probe == "stlink-v2-old":
+        return frozenset({"probe-fw-too-old"})
+    if "stlink" in probe and not BOARDS[board].st_chip:
+        return frozenset({"probe-fw-refuses-target"})
+    if board == "nrf52840-dk-v3":  # shut since the factory, until firmware opens it (nRF52840 PS 4.8.1, build code Fx0)
+        return frozenset({"nrf-approtect"})
+    return frozenset()
+
+
 def works(board: str, probe: str) -> bool:
-    """Whether the probe takes the board's chip at all: ST-LINKs only ST's, old ones no longer with pyOCD."""
-    return "stlink" not in probe or (BOARDS[board].st_chip and probe != "stlink-v2-old")
+    """Whether a good image can be flashed on this pair."""
+    return not refused(board, probe)
 
 
 def cells(boards: Sequence[str] = tuple(BOARDS), probes: Sequence[str] = PROBES) -> list[Cell]:
@@ -138,9 +152,10 @@ def check(cell: Cell, result: Any, before: bytes, after: bytes, wanted: bytes) -
     if lpc:  # the checksum that the boot ROM wants is put there, and reported
         expected, after = (data[:0x1C] + bytes(4) + data[0x20:] for data in (expected, after))
     allowed = FAULTS.get(cell.what, frozenset())
-    if not works(cell.board, cell.probe):
-        allowed = REFUSED[cell.probe == "stlink-v2-old"]
-    if cell.board.startswith("frdm") and before[0x40C] & 3 != 2:  # FSEC.SEC: a job that ended after erasing left the chip secured
+    allowed |= refused(cell.board, cell.probe)
+    kinetis = cell.board.startswith("frdm") and cell.what != "security"
+    secured, shut = (kinetis and data[0x40C] & 3 != 2 for data in (before, after))  # FSEC.SEC
+    if secured:
         allowed |= {"kinetis-security"}
     seen_only = {key for key, cause in CATALOGUE.items() if cause.symptom}
     findings = {
@@ -149,6 +164,7 @@ def check(cell: Cell, result: Any, before: bytes, after: bytes, wanted: bytes) -
         "FAIL.TXT says otherwise than the report": result.proved == ("FAIL.TXT" in result.drive),
         "FALSE SUCCESS: flash is not the file": result.proved and after[: len(wanted)] != expected[: len(wanted)],
         "bytes beside the image were lost": result.proved and after[len(wanted) :] != expected[len(wanted) :],
+        "it left the chip secured": shut and not secured,
         "the last bytes of flash were lost": len(after) == len(before) and after[-16:] != before[-16:],
     }
     if cell.what in ("good", "again"):
@@ -192,7 +208,7 @@ def shift(drive: Any, board: str, probe: str, whats: Sequence[str], note: Callab
         try:
             before = drive.flash()
             result = drive.drop("program.hex", file)
-            if what == "good" and works(board, probe):  # what the first drop wrote beside its image, as it must stand now
+            if what == "good" and result.proved:  # what the first drop wrote beside its image, as it must stand now
                 before = b"\xff" * size
                 if BOARDS[board].chip.startswith("stm32l0"):
                     before = bytes(size)
@@ -293,7 +309,7 @@ def main() -> int:
     lots: dict[tuple[str, str], list[str]] = {}
     for cell in cells(boards, probes):
         lots.setdefault((cell.board, cell.probe), []).append(cell.what)
-    pairs = sorted(lots, key=lambda pair: (probes.index(pair[1]), boards.index(pair[0])))
+    pairs = sorted(lots, key=lambda pair: (ORDER.index(pair[1]), boards.index(pair[0])))
     until = time.monotonic() + 60 * options.minutes
     seen: list[Seen] = []
     for number in range(0, len(pairs), 2):

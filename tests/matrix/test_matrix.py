@@ -49,7 +49,7 @@ def test_the_check_sees_what_it_must() -> None:
     drive = {"DETAILS.TXT": b""}
     good = matrix.scene.Result(report, drive)
     assert matrix.check(cell, good, before, wanted + before[len(wanted) :], wanted) == ""
-    assert "FALSE SUCCESS" in matrix.check(cell, good, before, b"\x00" + wanted[1:] + before[len(wanted) :], wanted)
+    assert "FALSE SUCCESS" in matrix.check(cell, good, before, b"\x01" + wanted[1:] + before[len(wanted) :], wanted)
     assert "beside" in matrix.check(cell, good, before, wanted + b"B" + before[len(wanted) + 1 :], wanted)
     sure = [{"cause": "held-in-reset", "confidence": "certain"}]
     bad = matrix.scene.Result(report | {"outcome": "not-flashed", "causes": sure}, drive | {"FAIL.TXT": b""})
