@@ -158,7 +158,7 @@ def _softdevice(_board: str) -> dict[int, bytes]:
 
 BEFORE: dict[str, Callable[[str], Mapping[int, bytes]]] = {
     "blank": lambda _: {},
-    "old": lambda board: {base(board): program(board, 2)},
+    "old": lambda board: {base(board): program(board, 2), base(board) + 0x7000: b"data of the owner's, which must survive"},
     "bootloader": lambda board: {base(board): program(board, 2, 0x6000)},
     "softdevice": _softdevice,
 }
