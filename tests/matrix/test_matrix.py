@@ -45,7 +45,14 @@ def test_the_check_sees_what_it_must() -> None:
     cell = matrix.Cell("frdm-k64f", "cmsis-dap", "noise:0.01:7")
     wanted = matrix.program("frdm-k64f")
     before = b"\xff" * len(wanted) + b"beside and the last 16 bytes"
-    report = {"outcome": "flashed", "cause": None, "confidence": None, "causes": [], "duration": 1.0, "changed": {"programmed": 1}}
+    report: dict[str, Any] = {
+        "outcome": "flashed",
+        "cause": None,
+        "confidence": None,
+        "causes": [],
+        "duration": 1.0,
+        "changed": {"programmed": 1},
+    }
     drive = {"DETAILS.TXT": b""}
     good = matrix.scene.Result(report, drive)
     assert matrix.check(cell, good, before, wanted + before[len(wanted) :], wanted) == ""

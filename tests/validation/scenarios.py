@@ -178,7 +178,7 @@ def page(results: Mapping[str, tuple[Said, Said]]) -> str:
         "processors: seconds are of whole processes and only comparable within a row.",
         "",
         "*pyOCD* is the last line that it printed, shortened. **Not so** marks a success after which flash is not the file, **destroys**",
-        "one that lost what stood beside it. *Listed* says how sure msdflash is of the true cause where that is not its first one.",
+        "that bytes beside the file were lost. *Listed* says how sure msdflash is of the true cause where that is not its first one.",
         "",
         "| Case | Board, probe, faults | Before, dropped | True cause | pyOCD | s | msdflash | Listed | s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
