@@ -17,10 +17,15 @@ _SENTENCE = re.compile("|".join(re.escape(sentence) for sentence in SENTENCES), 
 
 def plain(text: object, longest: int = 400) -> str:
     """Foreign text as printable ASCII on one line: control and other characters as escapes, too long ones cut in the middle."""
-    raw = str(text)
-    if len(raw) > longest:
-        keep = max(longest - 3, 2)
-        raw = f"{raw[: keep - keep // 2]}...{raw[-(keep // 2) :]}"
+    escaped = _escaped(str(text)[: 2 * longest + 1])
+    if len(escaped) <= longest:
+        return escaped
+    keep = max(longest - 3, 2)
+    tail = _escaped(str(text)[-keep:])
+    return f"{escaped[: keep - keep // 2]}...{tail[-(keep // 2) :]}"
+
+
+def _escaped(raw: str) -> str:
     ascii_text = raw.encode("ascii", "backslashreplace").decode("ascii")
     return "".join(char if " " <= char <= "~" else f"\\x{ord(char):02x}" for char in ascii_text)
 
