@@ -53,7 +53,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 def list_boards(options: argparse.Namespace) -> int:
     """``msdflash sim list``."""
     from msdflash.sim import client
-    from msdflash.sim.spec import BOARDS, PROBES
+    from msdflash.sim.boards import BOARDS
+    from msdflash.sim.spec import PROBES
 
     bus = options.bus or client.bus_folder(create=False)
     served = client.boards(bus)

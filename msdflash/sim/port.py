@@ -41,9 +41,9 @@ class TargetPort(Protocol):
         """One SWD transfer as it is on the wire: ``(ack, read data)``. AP reads are posted: the data belong to the access before."""
 
     def read_block(self, request: int, count: int, retries: int = 0) -> tuple[int, bytes]:
-        """``count`` AP reads with the pipeline handled (``count`` posted reads, then RDBUFF): ``(ack, little-endian words that came back)``.
+        """``count`` AP reads with the pipeline handled (posted reads, then RDBUFF): ``(ack, little-endian words that came back)``.
 
-        Same transfers, sticky flags and faults as ``count`` + 1 calls of :meth:`transfer`; only quicker. For a DP register: ``count`` reads.
+        Same transfers, sticky flags and faults as one call more of :meth:`transfer`; only quicker. For a DP register: ``count`` reads.
         Each transfer that answers WAIT is repeated up to ``retries`` times, as probe firmware does; then the block ends with WAIT.
         """
 

@@ -99,11 +99,11 @@ SCENARIOS: dict[str, Scenario] = {
         "frdm-k64f", DAP, "reset-loop", "A blank Kinetis locks up and resets itself for ever.", before="blank", rescue=True
     ),
     "FC-61": Scenario("nucleo-l031k6", V2, "rdp1", "Read protection level 1 on an STM32L0.", ("rdp1",)),
-    "FC-62": Scenario("stm32f103rc", V2, "write-protected-sector", "A board that came with its first pages write-protected.",
+    "FC-62": Scenario("stm32f103rc", V2, "write-protected-sector", "It came with its first pages write-protected.",
                       ("write-protect:0",)),
-    "FC-64": Scenario("frdm-k64f", DAP, "kinetis-security", "The flash configuration field secures the chip (there an S32K1).", ("security",)),
+    "FC-64": Scenario("frdm-k64f", DAP, "kinetis-security", "The flash configuration secures the chip (there an S32K1).", ("security",)),
     "FC-65": Scenario(
-        "nrf51-dk", CLASSROOM, "write-protected-sector", "Firmware before locked the first pages (there ACL of an nRF52, here region 0).",
+        "nrf51-dk", CLASSROOM, "write-protected-sector", "Firmware locked the first pages (there ACL of an nRF52, here region 0).",
         ("write-protect:3",),
     ),
     "FC-66": Scenario(

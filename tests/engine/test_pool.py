@@ -153,7 +153,12 @@ def test_a_worker_outlives_the_thread_that_asked_for_it() -> None:
     """The product's own worker: Linux would kill it as it kills a dead parent's, in the midst of another board's job."""
     pool = Pool(warm=1)
     ready = threading.Event()
-    asker = threading.Thread(target=lambda: (pool.refill(), ready.wait(20)))
+
+    def ask() -> None:
+        pool.refill()
+        ready.wait(20)
+
+    asker = threading.Thread(target=ask)
     asker.start()
     try:
         while not pool.pids():

@@ -6,16 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msdflash.sim import board, faults
+from msdflash.sim import faults
 from msdflash.sim.boards import BOARDS
 from msdflash.sim.spec import PROBES, BoardSpec, Fault, SpecError, default_serial, parse
 from msdflash.sim.usb.faults import USB_FAULTS
 from msdflash.sim.usb.stlink import MODELS
-
-
-def test_the_boards_are_those_of_the_board_side() -> None:
-    assert set(BOARDS) == set(board.BOARDS)
-    assert {name: kind.title for name, kind in BOARDS.items()} == {name: kind.title for name, kind in board.BOARDS.items()}
 
 
 def test_no_usb_fault_hides_one_of_the_board() -> None:
