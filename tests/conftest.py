@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
 import sys
 import tempfile
@@ -53,15 +54,29 @@ def _descriptors() -> set[str]:
     return found
 
 
+_numbers = itertools.count()
+_frozen_at = 0
+
+
+def _collect() -> None:
+    """Collect garbage, but not again and again in what imports left for good: pyOCD alone is a third of a million objects."""
+    global _frozen_at
+    gc.collect()
+    if len(sys.modules) != _frozen_at:
+        _frozen_at = len(sys.modules)
+        gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No thread, process, descriptor or temporary file outlives its test."""
-    temporary = tmp_path_factory.mktemp("t", numbered=True)
+    temporary = tmp_path_factory.getbasetemp() / f"t{next(_numbers)}"  # pytest's own numbering looks through all that came before
+    temporary.mkdir(mode=0o700)
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     threads, children, descriptors = set(_threads()), set(_children()), _descriptors()
     yield
-    gc.collect()
+    _collect()
     left = _wait_until_empty(lambda: {name for ident, name in _threads().items() if ident not in threads})
     assert not left, f"threads left: {left}"
     left = _wait_until_empty(lambda: {name for pid, name in _children().items() if pid not in children})
@@ -70,6 +85,7 @@ def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     assert not left, f"descriptors left: {left}"
     files = sorted(str(item.relative_to(temporary)) for item in temporary.rglob("*"))
     assert not files, f"temporary files left: {files}"
+    temporary.rmdir()
 
 
 def _counts(descriptor: str) -> bool:
