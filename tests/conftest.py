@@ -55,15 +55,14 @@ def _descriptors() -> set[str]:
 
 
 _numbers = itertools.count()
-_frozen_at = 0
+_frozen = {"modules": 0}
 
 
 def _collect() -> None:
     """Collect garbage, but not again and again in what imports left for good: pyOCD alone is a third of a million objects."""
-    global _frozen_at
     gc.collect()
-    if len(sys.modules) != _frozen_at:
-        _frozen_at = len(sys.modules)
+    if len(sys.modules) != _frozen["modules"]:
+        _frozen["modules"] = len(sys.modules)
         gc.freeze()
 
 
