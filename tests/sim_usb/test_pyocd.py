@@ -72,11 +72,11 @@ try:
     FileProgrammer(session).program(image, base_address=0x08000000)
 except Exception as error:
     chain = [error] + ([error.__cause__] if error.__cause__ else [])
-    print(json.dumps([[type(each).__name__, str(each), getattr(each, "errno", None)] for each in chain]))
+    print(json.dumps([[type(each).__name__, str(each), getattr(each, "errno", None)] for each in chain]), flush=True)
 try:
     session.close()
 except Exception as error:
-    print("close:", error)
+    print("close:", error, flush=True)
 os._exit(0)
 """
 
