@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,12 +38,19 @@ def bus_folder(create: bool = True) -> Path:
         BenchError: the folder belongs to somebody else, who could then change the boards.
     """
     named = os.environ.get(BUS_VARIABLE)
-    path = Path(named) if named else Path(platformdirs.user_runtime_dir("msdflash", appauthor=False, ensure_exists=False)) / "bus"
+    path = Path(named) if named else _runtime_folder() / "bus"
     if create:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if sys.platform != "win32" and path.exists() and path.stat().st_uid != os.getuid():
         raise BenchError(f"{path} belongs to another user; name another folder in {BUS_VARIABLE}")
     return path
+
+
+def _runtime_folder() -> Path:
+    """This user's run-time folder; platformdirs warns where it has to make one up (no XDG_RUNTIME_DIR), which is nobody's fault."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Path(platformdirs.user_runtime_dir("msdflash", appauthor=False, ensure_exists=False))
 
 
 def environment(bus: Path, only: bool = False) -> dict[str, str]:

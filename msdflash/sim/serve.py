@@ -161,6 +161,8 @@ class Bench:
                         self._save()
         finally:
             self._close()
+            # A fault lasts as long as the board is served: option bytes that one of them set must not lock the next board of that serial.
+            self._board.clear_faults()
             self._save()
             self._board.close()
 

@@ -414,3 +414,12 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
     with pytest.raises(client.BenchError, match="another user"):
         client.bus_folder()
+
+
+def test_a_fault_ends_with_the_board(tmp_path: Path) -> None:
+    """Option bytes that a fault set are not what the board keeps."""
+    states = []
+    for faults in ("", ",fault=rdp1,fault=write-protect:2"):
+        client.start(parse(f"nucleo-l476rg,probe=stlink-v3{faults}"), bus=tmp_path).stop()
+        states.append(next(tmp_path.glob("*.state")).read_bytes())
+    assert states[0] == states[1]
