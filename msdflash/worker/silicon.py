@@ -105,12 +105,8 @@ def check_lock(channel: Channel, raw: RawTarget, family: Family) -> None:
     channel.measure("option.rdp", readings)
     if "0" in levels:
         return
-    _note_flash_fault(channel, raw, family)
-    raise StepFailed("locked", f"read-out protection is on (level {' / '.join(sorted(levels))})")
-
-
-def _note_flash_fault(channel: Channel, raw: RawTarget, family: Family) -> None:
     confirm_read_fault(channel, raw, [family.flash_base])
+    raise StepFailed("locked", f"read-out protection is on (level {' / '.join(sorted(levels))})")
 
 
 def confirm_read_fault(channel: Channel, raw: RawTarget, addresses: list[int], times: int = 3) -> None:
