@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from msdflash.cli.options import add_base, add_connection, add_json, add_probe, board_options
+from msdflash.cli.options import add_base, add_connection, add_json, add_probe, add_retries, board_options
 from msdflash.errors import UsageError, WorkerError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_probe(parser)
     add_connection(parser)
     add_base(parser)
+    add_retries(parser)
     add_json(parser)
     parser.set_defaults(handler=run)
 
@@ -71,6 +72,7 @@ def read_image(path: str) -> bytes:
 def _flash(options: argparse.Namespace, session: Session, boards: Sequence[RunningBoard], name: str, data: bytes) -> int:
     from msdflash.cli.progress import open_progress
     from msdflash.cli.result import conclude, connection, new_job, no_list
+    from msdflash.daemon.retry import run_with_help
     from msdflash.job.order import FlashOrder
     from msdflash.report.record import Context
 
@@ -93,9 +95,18 @@ def _flash(options: argparse.Namespace, session: Session, boards: Sequence[Runni
             base=options.base,
             board_id=session.memory.get(probe).board_id,
         )
+        if boards:
+            session.memory.replugged(probe)  # a simulated board is a new one each time
         began = time.monotonic()
         with open_progress(quiet=options.json) as progress:
-            outcome = session.engine.run(order, session.telling(progress.hear), session.cancel)
-        session.memory.learn(probe, outcome)
+            helped = run_with_help(
+                order,
+                session.engine.run,
+                session.telling(progress.hear),
+                session.cancel,
+                hint=session.memory.get(probe).hint,
+                rungs=options.retries,
+            )
+        session.memory.conclude(probe, helped, digest)
     context = msgspec.structs.replace(context, duration=time.monotonic() - began)
-    return conclude(session, outcome, context, as_json=options.json)
+    return conclude(session, helped.outcome, context, as_json=options.json)

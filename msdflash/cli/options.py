@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from msdflash.daemon.config import (
     CONNECT_MODES,
+    MOST_RETRIES,
     BoardOptions,
     parse_address,
     parse_connect,
     parse_frequency,
+    parse_retries,
     parse_target,
 )
 
@@ -51,6 +53,17 @@ def add_base(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", metavar="ADDR", type=_checked(parse_address), help="address for a .bin; default: the chip's boot flash")
 
 
+def add_retries(parser: argparse.ArgumentParser) -> None:
+    """``--retries``: how often a failure may be got around."""
+    parser.add_argument(
+        "--retries",
+        metavar="N",
+        type=_checked(parse_retries),
+        default=MOST_RETRIES,
+        help=f"ways around a failure that may be tried where evidence says that they can help, 0 to {MOST_RETRIES}; default {MOST_RETRIES}",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """``--json``: a machine reads it."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -64,6 +77,7 @@ def board_options(options: argparse.Namespace) -> BoardOptions:
         frequency=options.frequency,
         connect=options.connect,
         pack=options.pack,
+        retries=getattr(options, "retries", MOST_RETRIES),
     )
 
 

@@ -12,6 +12,7 @@
     connect = "halt"
     pack = "Keil.STM32L4xx_DFP.pack"
     allow_locking_images = false
+    retries = 3
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 CONNECT_MODES = ("halt", "under-reset", "pre-reset", "attach")
 LOWEST_HZ, HIGHEST_HZ = 1_000, 50_000_000
+MOST_RETRIES = 3
 _LONGEST_NAME = 64
 
 
@@ -44,6 +46,7 @@ class BoardOptions(msgspec.Struct, frozen=True):
         connect: one of :data:`CONNECT_MODES`.
         pack: CMSIS-Pack file.
         allow_locking_images: images that lock the chip may be flashed.
+        retries: ways around a failure that may be tried by itself, 0 to :data:`MOST_RETRIES`.
     """
 
     name: str | None = None
@@ -53,6 +56,7 @@ class BoardOptions(msgspec.Struct, frozen=True):
     connect: str = "halt"
     pack: str | None = None
     allow_locking_images: bool = False
+    retries: int = MOST_RETRIES
 
     def over(self, other: BoardOptions) -> BoardOptions:
         """These options where they say something, else ``other``'s."""
@@ -127,6 +131,14 @@ def parse_switch(value: object) -> bool:
     raise ValueError("true or false, without quotes")
 
 
+def parse_retries(value: object) -> int:
+    """How many ways around a failure may be tried. Raises ValueError that says what is allowed."""
+    number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]", value) else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_RETRIES:
+        raise ValueError(f"a number from 0 (never) to {MOST_RETRIES}")
+    return number
+
+
 def _path(value: object) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a path in quotes")
@@ -141,6 +153,7 @@ _BOARD_KEYS: dict[str, Callable[[object], Any]] = {
     "connect": parse_connect,
     "pack": _path,
     "allow_locking_images": parse_switch,
+    "retries": parse_retries,
 }
 
 

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from msdflash.daemon.retry import Hint
+from msdflash.diagnose.rungs import BY_ID
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from msdflash.daemon.retry import Helped
     from msdflash.job.outcome import Outcome
 
 log = logging.getLogger(__name__)
@@ -30,12 +34,16 @@ class Known(msgspec.Struct, frozen=True):
         name: what its board was called.
         target: its board's pyOCD target.
         board_id: its board's four hex digits.
+        program: sha256 of the last file that was proved on its board.
+        hint: what got around a failure there, see :mod:`msdflash.daemon.retry`.
     """
 
     pin_proven: bool = False
     name: str | None = None
     target: str | None = None
     board_id: str | None = None
+    program: str = ""
+    hint: Hint | None = None
 
 
 class Memory:
@@ -59,6 +67,21 @@ class Memory:
             if reading.name in _HIGH_SEEN_IN and any(sample in (1, True) for sample in samples):
                 self._change(serial, pin_proven=True)
                 return
+
+    def conclude(self, serial: str, helped: Helped, sha256: str) -> None:
+        """Keep what a flash job showed: about its probe, and what helped it."""
+        self.learn(serial, helped.outcome)
+        if not helped.outcome.proved:
+            return
+        hint = helped.hint
+        if hint is not None and BY_ID[hint.rung].of_program and self.get(serial).program != sha256:
+            hint = None  # it got around the program before; this one is another
+        self._change(serial, hint=hint, program=sha256)
+
+    def replugged(self, serial: str) -> None:
+        """The probe was away: wires may be others now, so the plain way comes first."""
+        if self.get(serial).hint is not None:
+            self._change(serial, hint=None)
 
     def remember(self, serial: str, name: str, target: str | None, board_id: str | None) -> None:
         """Keep a board's identity, for a start at which its probe is not plugged in."""

@@ -19,6 +19,7 @@ from msdflash.daemon.lane import Answer, Context, Drop, Lane, LaneConfig, LaneEv
 from msdflash.daemon.locks import Hold, hold_folder, hold_probe
 from msdflash.daemon.memory import Memory
 from msdflash.daemon.owner import owner_of
+from msdflash.daemon.retry import run_with_help
 from msdflash.daemon.usbhint import UsbHint
 from msdflash.drive.folder import adopt
 from msdflash.errors import HeldError, MsdflashError, UsageError, WorkerError
@@ -102,6 +103,7 @@ class Daemon:
         self._hint = UsbHint()
         self.boards: dict[str, BoardIdentity] = {}
         self._served: dict[str, _Board] = {}
+        self._present: frozenset[str] | None = None
 
     def start(self) -> None:
         """Find the boards, make their folders, start their lanes.
@@ -169,6 +171,10 @@ class Daemon:
 
     def _serve(self, probes: Sequence[ListedProbe], *, first: bool) -> None:
         found = {probe.unique_id: probe for probe in probes}
+        if self._present is not None:
+            for serial in found.keys() - self._present:
+                self._memory.replugged(serial)
+        self._present = frozenset(found)
         # A unique id may be given in any case; what is listed is how it is spelt.
         spelt = {serial.casefold(): serial for serial in found}
         asked = [spelt.get(serial.casefold(), serial) for serial in self._selection.serials] or sorted(found)
@@ -262,11 +268,18 @@ class Daemon:
 
     def _run_job(self, board: _Board, order: FlashOrder, heard: Callable[[Message], None]) -> Outcome:
         serial = board.identity.serial
-        proven = self._memory.get(serial).pin_proven
-        connection = msgspec.structs.replace(order.connection, pin_proven=proven)
-        outcome = self._engine.run(msgspec.structs.replace(order, connection=connection), heard, board.cancel)
-        self._memory.learn(serial, outcome)
-        return outcome
+        known = self._memory.get(serial)
+        connection = msgspec.structs.replace(order.connection, pin_proven=known.pin_proven)
+        helped = run_with_help(
+            msgspec.structs.replace(order, connection=connection),
+            self._engine.run,
+            heard,
+            board.cancel,
+            hint=known.hint,
+            rungs=self._options(serial).retries,
+        )
+        self._memory.conclude(serial, helped, order.sha256)
+        return helped.outcome
 
     def _heard(self, board: _Board, event: LaneEvent) -> None:
         name = board.identity.folder

@@ -15,6 +15,7 @@ class Connection(msgspec.Struct, frozen=True):
         frequency: SWD clock in Hz, or None for the probe kind's default.
         connect: ``halt``, ``under-reset``, ``pre-reset`` or ``attach``.
         pin_proven: this probe's nRESET read-back was seen high in an earlier job.
+        one_page: the algorithm gets one page at a time, for chips with damaged RAM behind it.
     """
 
     probe: str
@@ -23,6 +24,7 @@ class Connection(msgspec.Struct, frozen=True):
     frequency: int | None = None
     connect: str = "halt"
     pin_proven: bool = False
+    one_page: bool = False
 
 
 class FlashOrder(msgspec.Struct, frozen=True, tag="flash"):

@@ -112,12 +112,18 @@ def _last(report: Report | None) -> list[tuple[str, str]]:
         ("Last sha256", safe(image.sha256, 64) if image else ""),
         ("Last result", str(report.outcome)),
         ("Last cause", f"{report.cause} {report.confidence}" if report.cause else ""),
+        ("Last help", _help(report)),
         ("Last running", safe(report.running, 40)),
         ("Last verified bytes", str(report.changed.verified)),
         ("Last duration", f"{report.duration:.1f} s"),
         ("Last time", safe(report.time, 40)),
         ("Last job", safe(report.job, 40)),
     ]
+
+
+def _help(report: Report) -> str:
+    """What a good job needed beyond the plain way."""
+    return "; ".join(f"{safe(item.what, 80)}: {safe(item.result, 120)}" for item in report.tried[-1:]) if report.good else ""
 
 
 def render(facts: DriveFacts) -> str:
