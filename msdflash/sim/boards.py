@@ -31,9 +31,12 @@ NORDIC = "Nordic Semiconductor"
 NXP = "NXP"
 BOARDS = {
     "nucleo-l476rg": BoardKind("0765", ST, "NUCLEO-L476RG", "stm32l476rg", st_chip=True),
+    "nucleo-l432kc": BoardKind("0770", ST, "NUCLEO-L432KC", "stm32l432kc", "stm32l432kc", st_chip=True),
     "stm32f103rc": BoardKind("0000", ST, "STM32F103RC board", "stm32f103rc", "stm32f103rc", st_chip=True),
+    "stm32f103re": BoardKind("0000", ST, "STM32F103RE board", "stm32f103re", st_chip=True),
     "nucleo-h743zi": BoardKind("0813", ST, "NUCLEO-H743ZI", "stm32h743xx", "stm32h743xx", st_chip=True),
     "nucleo-f429zi": BoardKind("0796", ST, "NUCLEO-F429ZI", "stm32f429xi", "stm32f429xi", st_chip=True),
+    "nucleo-f412zg": BoardKind("0826", ST, "NUCLEO-F412ZG", "stm32f412xg", "stm32f412xg", st_chip=True),
     "nucleo-l031k6": BoardKind("0790", ST, "NUCLEO-L031K6", "stm32l031x6", "stm32l031x6", st_chip=True),
     "nrf52840-dk": BoardKind("1102", NORDIC, "nRF52840-DK", "nrf52840", "nrf52840"),
     "nrf52840-dk-v3": BoardKind("1102", NORDIC, "nRF52840-DK", "nrf52840-f0", "nrf52840"),

@@ -125,7 +125,7 @@ def refused(board: str, probe: str) -> frozenset[str]:
     """Why a good image cannot be flashed on this pair; empty where it can."""
     if probe == "stlink-v2-old":
         return frozenset({"probe-fw-too-old"})
-    if "stlink" in probe and not BOARDS[board].st_chip:
+    if "stlink" in probe and probe != "stlink-v2-j34" and not BOARDS[board].st_chip:
         return frozenset({"probe-fw-refuses-target"})
     if board == "nrf52840-dk-v3":  # shut since the factory, until firmware opens it (nRF52840 PS 4.8.1, build code Fx0)
         return frozenset({"nrf-approtect"})

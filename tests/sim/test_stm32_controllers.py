@@ -284,6 +284,31 @@ def test_l0_is_an_armv6m_and_shows_its_identity_only_out_of_reset(l0: Bench) -> 
     assert l0.read(0xF0000FE0) == 0x25
 
 
+def test_f103re_is_the_larger_one_of_the_same_die(bench: Callable[[str], Bench]) -> None:
+    """DS5792: 512 KiB and 64 KiB of RAM; the RC has 256 and 48."""
+    for name, flash, ram in (("stm32f103rc", 256, 48), ("stm32f103re", 512, 64)):
+        made = bench(name)
+        assert (made.read(0xE0042000) & 0xFFF, made.read(0x1FFFF7E0) & 0xFFFF) == (0x414, flash)
+        assert made.refused(FLASH + flash * 1024 - 4) is False
+        assert [made.refused(FLASH + flash * 1024), made.refused(RAM + ram * 1024 - 4), made.refused(RAM + ram * 1024)] == [
+            True,
+            False,
+            True,
+        ]
+
+
+# --- STM32L432, RM0394 --------------------------------------------------------------------------------------------------
+
+
+def test_l432_shows_its_second_ram_twice(bench: Callable[[str], Bench]) -> None:
+    """Behind SRAM1 as well, where stacks begin at its end; an L476 does not."""
+    l432, l476 = bench("nucleo-l432kc"), bench("nucleo-l476rg")
+    assert (l432.read(0xE0042000) & 0xFFF, l432.read(0x1FFF75E0) & 0xFFFF) == (0x435, 256)
+    l432.write(0x2000FFFC, 0x12345678)
+    assert l432.read(0x10003FFC) == 0x12345678
+    assert (l432.refused(0x20010000), l476.refused(0x20018000)) == (True, True)
+
+
 # --- STM32F429, RM0090 --------------------------------------------------------------------------------------------------
 
 F4 = 0x40023C00
@@ -366,6 +391,28 @@ def test_f4_option_words_and_read_protection(f4: Bench) -> None:
     f4.write(OPTCR, f4.read(OPTCR) & ~0xFF00 | 0xAA00)
     f4.write(OPTCR, f4.read(OPTCR) | 2)
     assert f4.read(FLASH + 0x1FFFFC) == 0xFFFFFFFF
+
+
+def test_f412_has_one_bank(bench: Callable[[str], Bench]) -> None:
+    """RM0402: the same registers; sectors of the second bank, MER1 and OPTCR1 are not there."""
+    f412 = bench("nucleo-f412zg")
+    assert (f412.read(0xE0042000) & 0xFFF, f412.read(0x1FFF7A20) >> 16) == (0x441, 1024)
+    f412.keys(F4_KEYR, *KEYS)
+    f412.fill(0)
+    for command in (2 | 16 << 3, 1 << 15):
+        f412.write(F4_CR, command | 1 << 16)
+    assert f412.flash(0, 0x100000) == bytes(0x100000)
+    f412.write(F4_CR, 2 | 5 << 3 | 1 << 16)
+    assert f412.flash(0, 0x100000) == bytes(0x20000) + b"\xff" * 0x20000 + bytes(0xC0000)
+    f412.write(F4_CR, 4 | 1 << 16)
+    assert f412.flash(0, 0x100000) == b"\xff" * 0x100000
+    f412.keys(F4_OPTKEYR, 0x08192A3B, 0x4C5D6E7F)
+    f412.write(OPTCR1, 0)
+    f412.write(OPTCR, f412.read(OPTCR) & ~(1 << 27))
+    f412.write(OPTCR, f412.read(OPTCR) | 2)
+    assert (f412.read(OPTCR) >> 16 & 0xFFF, f412.read(OPTCR1)) == (0x7FF, 0)
+    f412.write(F4_CR, 2 | 11 << 3 | 1 << 16)
+    assert f4_errors(f412) == F4_WRPERR
 
 
 # --- STM32H743, RM0433 --------------------------------------------------------------------------------------------------

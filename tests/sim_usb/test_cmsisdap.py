@@ -229,6 +229,16 @@ def test_push_pull_drives_high_once_connected(make: Callable[..., CmsisDap], tar
     assert target.drives == [Drive.HIGH, Drive.LOW, Drive.HIGH, Drive.FLOAT]
 
 
+def test_one_that_keeps_the_reset_through_connecting(make: Callable[..., CmsisDap], target: Any) -> None:
+    for probe, low in (("cmsis-dap-keeps", True), ("cmsis-dap", False)):
+        dap = make(probe)
+        pins(dap, 0, 0x80)
+        ask(dap, 0x02, 1)
+        assert (target.drives[-1] == Drive.LOW) is low
+        pins(dap, 0x80, 0x80)
+        assert target.drives[-1] == Drive.FLOAT
+
+
 def test_constant_zero_neither_drives_nor_reads(make: Callable[..., CmsisDap], target: Any) -> None:
     dap = make("cmsis-dap-const0")
     target.drives.clear()

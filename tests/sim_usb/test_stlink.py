@@ -140,6 +140,9 @@ def test_init_ap(link: StLink, target: Any) -> None:
     foreign = StLink(MODELS["stlink-v3"], target, "", True, lambda _: None)
     enter(foreign)
     assert ask(foreign, 0xF2, 0x4B, 0, 0) == b"\x1d\x00"
+    older = StLink(MODELS["stlink-v2-j34"], target, "", True, lambda _: None)
+    enter(older)
+    assert ask(older, 0xF2, 0x4B, 0, 0) == OK
 
 
 def test_words_go_and_come(link: StLink, target: Any) -> None:

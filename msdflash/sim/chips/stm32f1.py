@@ -1,4 +1,4 @@
-"""STM32F103RC, high density (RM0008), and its flash controller (PM0075).
+"""STM32F103RC and RE, high density (RM0008), and their flash controller (PM0075).
 
 Half-words, pages of 2 KiB, and option bytes that hold a protection key instead of a level.
 """
@@ -13,7 +13,7 @@ from msdflash.sim.ppb import RegisterPage
 from msdflash.sim.soc import Habits
 
 KIB = 1024
-FLASH_KIB, PAGE = 256, 2 * KIB
+PAGE = 2 * KIB
 BASE = 0x40022000
 ACR, KEYR, OPTKEYR, SR, CR, AR, OBR, WRPR = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x1C, 0x20  # PM0075 3
 BSY, PGERR, WRPRTERR, EOP = 1, 4, 0x10, 0x20  # 3.4
@@ -197,21 +197,29 @@ CLOCKS = Clocks(
     clear=24,
     causes={"power": 1 << 26 | 1 << 27, "pin": 1 << 26, "software": 1 << 26 | 1 << 28, "watchdog": 1 << 26 | 1 << 29},
 )
-PART = Part(
-    name="stm32f103rc",
-    dpidr=0x1BA01477,
-    device_id=0x10036414,  # RM0008 31.6.1: high density
-    ram=(Area("SRAM", 0x20000000, 48 * KIB),),
-    plain=(  # RM0008 3.3
-        Area("APB1", 0x40000000, 0x8000),
-        Area("APB2", 0x40010000, 0x6000),
-        Area("SDIO, DMA", 0x40018000, 0x9000),
-        Area("CRC", 0x40023000, 0x1000),
-    ),
-    rom=(Area("system memory, option bytes", 0x1FFFF000, 0x1000),),
-    uid=0x1FFFF7E8,  # RM0008 30.2
-    words={0x1FFFF7E0: 0xFFFF0000 | FLASH_KIB},  # RM0008 30.1
-)
+SIZE = 0x1FFFF7E0  # RM0008 30.1: half-word, KiB
+
+
+def _part(name: str, flash_kib: int, ram_kib: int) -> Part:
+    """One of the family; what differs is the amount of memory (DS5792, device table)."""
+    return Part(
+        name=name,
+        dpidr=0x1BA01477,
+        device_id=0x10036414,  # RM0008 31.6.1: high density
+        ram=(Area("SRAM", 0x20000000, ram_kib * KIB),),
+        plain=(  # RM0008 3.3
+            Area("APB1", 0x40000000, 0x8000),
+            Area("APB2", 0x40010000, 0x6000),
+            Area("SDIO, DMA", 0x40018000, 0x9000),
+            Area("CRC", 0x40023000, 0x1000),
+        ),
+        rom=(Area("system memory, option bytes", 0x1FFFF000, 0x1000),),
+        uid=0x1FFFF7E8,  # RM0008 30.2
+        words={SIZE: 0xFFFF0000 | flash_kib},
+    )
+
+
+PARTS = {part.name: part for part in (_part("stm32f103rc", 256, 48), _part("stm32f103re", 512, 64))}
 
 
 class Ways(Habits):
@@ -223,11 +231,12 @@ class Ways(Habits):
 class Stm32F103(Stm32):
     """The chip; its option bytes can be programmed where they stand."""
 
-    def __init__(self, serial: int) -> None:
-        flash = F1Flash(Memory("flash", FLASH_BASE, bytearray(b"\xff" * (FLASH_KIB * KIB)), writable=False, volatile=False))
+    def __init__(self, part: Part, serial: int) -> None:
+        size = (part.words[SIZE] & 0xFFFF) * KIB
+        flash = F1Flash(Memory("flash", FLASH_BASE, bytearray(b"\xff" * size), writable=False, volatile=False))
         rcc = Rcc(0x40021000, 0, CLOCKS)
-        dbgmcu = RegisterPage(0xE0042000, {0: PART.device_id})  # RM0008 31.16: cleared by power-on only
-        super().__init__(PART, flash, rcc, (flash, rcc), kept=(dbgmcu,), habits=Ways(), serial=serial)
+        dbgmcu = RegisterPage(0xE0042000, {0: part.device_id})  # RM0008 31.16: cleared by power-on only
+        super().__init__(part, flash, rcc, (flash, rcc), kept=(dbgmcu,), habits=Ways(), serial=serial)
         flash.area = self._rom[0]
         flash.area.on_store = flash.option_store
         flash.reset()

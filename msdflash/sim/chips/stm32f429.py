@@ -1,6 +1,11 @@
-"""STM32F429xI (RM0090), and its flash controller (RM0090 chapter 3): two banks of unequal sectors, programming that only clears bits."""
+"""STM32F429xI (RM0090) and STM32F412xG (RM0402), and their flash controller: unequal sectors, programming that only clears bits.
+
+Section numbers of the controller are those of RM0090 chapter 3. The F412 has the first of the two banks alone, and neither MER1 nor OPTCR1.
+"""
 
 from __future__ import annotations
+
+import msgspec
 
 from msdflash.sim.bus import Memory
 from msdflash.sim.chips.controller import KEYS, OPTION_KEYS, FlashController, KeyLock
@@ -10,7 +15,6 @@ from msdflash.sim.ppb import RegisterPage
 from msdflash.sim.soc import Habits
 
 KIB = 1024
-FLASH_KIB = 2048
 PAGE, RCC, FLASH = 0x40023000, 0x800, 0xC00  # CRC, RCC and the controller share a page of 4 KiB
 BASE = PAGE + FLASH
 ACR, KEYR, OPTKEYR, SR, CR, OPTCR, OPTCR1 = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x18  # 3.9
@@ -18,6 +22,7 @@ EOP, OPERR, WRPERR, PGAERR, PGPERR, PGSERR, RDERR, BSY = 1, 2, 0x10, 0x20, 0x40,
 SR_CLEARABLE = EOP | OPERR | WRPERR | PGAERR | PGPERR | PGSERR | RDERR
 PG, SER, MER, MER1, STRT, EOPIE, LOCK = 1, 2, 4, 1 << 15, 1 << 16, 1 << 24, 1 << 31  # 3.9.7
 OPTLOCK, OPTSTRT, SPRMOD = 1, 2, 1 << 31  # 3.9.10
+FACTORY = (0x0FFFAAEC, 0x0FFF0000)  # 3.9.10, 3.9.11: no protection
 NWRP = 16  # bit of the first sector in OPTCR and OPTCR1
 ROW = 16  # 3.6.4: no single write may cross 128 bits
 BANK_SECTORS = (16, 16, 16, 16, 64, *(128,) * 7)  # table 6, KiB
@@ -27,21 +32,22 @@ WORD_SECONDS, BANK_SECONDS = 16e-6, 8.0
 SECTOR_SECONDS = {16: 0.25, 64: 0.55, 128: 1.0}
 
 
-def _starts() -> tuple[int, ...]:
+def _starts(banks: int) -> tuple[int, ...]:
     starts = [0]
-    for length in (*BANK_SECTORS, *BANK_SECTORS):
+    for length in BANK_SECTORS * banks:
         starts.append(starts[-1] + length * KIB)
     return tuple(starts)
 
 
 class F4Flash(FlashController):
-    """The controller of the 2 MiB parts. ``options`` are OPTCR and OPTCR1 without their command bits."""
+    """The controller. ``options`` are OPTCR and, with two banks, OPTCR1 without their command bits."""
 
     guard_shift = 14
-    factory = (0x0FFFAAEC, 0x0FFF0000)
 
     def __init__(self, array: Memory) -> None:
-        super().__init__(BASE, array, _starts())
+        self._banks = array.size // (sum(BANK_SECTORS) * KIB)
+        self.factory = FACTORY[: self._banks]
+        super().__init__(BASE, array, _starts(self._banks))
         self._lock, self._option_lock = KeyLock(KEYS), KeyLock(OPTION_KEYS)
         self.reset()
 
@@ -53,9 +59,10 @@ class F4Flash(FlashController):
         self.show_options()
 
     def show_options(self) -> None:
-        """OPTCR and OPTCR1."""
+        """OPTCR, and OPTCR1 of the second bank."""
         self.values[OPTCR] = self.loaded[0] | self.values[OPTCR] & OPTLOCK
-        self.values[OPTCR1] = self.loaded[1]
+        if self._banks > 1:
+            self.values[OPTCR1] = self.loaded[1]
 
     @property
     def level_one(self) -> bool:
@@ -76,8 +83,8 @@ class F4Flash(FlashController):
         self.options[0] = self.options[0] & ~0xFF00 | 0x5500
 
     def bank(self, offset: int) -> int:
-        """Half of the array each."""
-        return int(offset >= self.array.size // 2)
+        """Half of the array each, if there are two."""
+        return int(offset >= self.starts[SECOND])
 
     def show_busy(self, busy: bool) -> None:
         """SR.BSY, of both banks."""
@@ -97,7 +104,7 @@ class F4Flash(FlashController):
             self.values[SR] &= ~(value & SR_CLEARABLE)
         elif word == CR:
             self._control(value)
-        elif word in (OPTCR, OPTCR1):
+        elif word == OPTCR or (word == OPTCR1 and self._banks > 1):
             self._options(word, value)
         elif word == ACR:
             self.values[ACR] = value
@@ -112,11 +119,13 @@ class F4Flash(FlashController):
             self.values[SR] |= PGSERR
         elif value & SER:
             number = value >> 3 & 0x1F  # 3.9.7: bit 4 of SNB chooses the bank
-            if number & 0xF < SECOND:
+            if number & 0xF < SECOND and number >> 4 < self._banks:
                 first = (number & 0xF) + (SECOND if number & 0x10 else 0)
                 self._erase(first, first + 1)
-        elif value & (MER | MER1):
-            self._erase(0 if value & MER else SECOND, 2 * SECOND if value & MER1 else SECOND)
+        elif self._banks > 1 and value & MER1:
+            self._erase(0 if value & MER else SECOND, 2 * SECOND)
+        elif value & MER:
+            self._erase(0, SECOND)
 
     def _erase(self, first: int, end: int) -> None:
         if self.level_one or any(self.protected(sector) for sector in range(first, end)):
@@ -144,8 +153,8 @@ class F4Flash(FlashController):
 
     def _program_options(self) -> None:
         if self.level_one and self.values[OPTCR] >> 8 & 0xFF == 0xAA:  # 3.7.3: going back to level 0 erases the array
-            self.erase(0, self.array.size, 2 * BANK_SECONDS)
-        self.options = [self.values[OPTCR] & ~OPTLOCK, self.values[OPTCR1]]
+            self.erase(0, self.array.size, self._banks * BANK_SECONDS)
+        self.options = [self.values[OPTCR] & ~OPTLOCK, *(self.values[OPTCR1] for _ in self.options[1:])]
         self._take_options()
         self.took(SECTOR_SECONDS[16])
 
@@ -219,7 +228,12 @@ CLOCKS = Clocks(
         "watchdog": 1 << 26 | 1 << 29,
     },
 )
-PART = Part(
+# RM0402 6.3: as above, without PLLSAI; no core-coupled RAM whose clock would be on after reset
+CLOCKS_F412 = msgspec.structs.replace(
+    CLOCKS, ready={**CLOCKS.ready, 0x00: ((0, 1), (16, 17), (24, 25), (26, 27))}, reset={0x00: 0x83, 0x04: 0x24003010}
+)
+SIZE = 0x1FFF7A20  # RM0090 39.2: half-word at 0x1FFF7A22, KiB; the F412 has it there, too
+F429 = Part(
     name="stm32f429xi",
     dpidr=0x2BA01477,
     device_id=0x20036419,  # RM0090 38.6.1
@@ -233,15 +247,34 @@ PART = Part(
     ),
     rom=(Area("system memory, OTP, unique id", 0x1FFF0000, 0x8000),),
     uid=0x1FFF7A10,  # RM0090 39.1
-    words={0x1FFF7A20: FLASH_KIB << 16 | 0xFFFF},  # RM0090 39.2: half-word at 0x1FFF7A22
+    words={SIZE: 2048 << 16 | 0xFFFF},
 )
+F412 = Part(
+    name="stm32f412xg",
+    dpidr=0x2BA01477,
+    device_id=0x30006441,  # as OpenOCD printed it on a board (revision C)
+    ram=(Area("SRAM", 0x20000000, 256 * KIB),),
+    plain=(  # RM0402 2.3, from memory
+        Area("APB1", 0x40000000, 0x8000),
+        Area("APB2", 0x40010000, 0x7000),
+        Area("GPIO", 0x40020000, 0x2000),
+        Area("DMA", 0x40026000, 0x1000),
+        Area("OTG_FS, RNG", 0x50000000, 0x61000),
+        Area("FSMC, QUADSPI", 0xA0000000, 0x2000),
+    ),
+    rom=F429.rom,
+    uid=F429.uid,
+    words={SIZE: 1024 << 16 | 0xFFFF},
+)
+PARTS = {part.name: (part, clocks) for part, clocks in ((F429, CLOCKS), (F412, CLOCKS_F412))}
 
 
-class Stm32F429(Stm32):
-    """The chip."""
+class Stm32F42(Stm32):
+    """One of the parts."""
 
-    def __init__(self, serial: int) -> None:
-        flash = F4Flash(Memory("flash", FLASH_BASE, bytearray(b"\xff" * (FLASH_KIB * KIB)), writable=False, volatile=False))
-        rcc = Rcc(PAGE, RCC, CLOCKS)
-        dbgmcu = RegisterPage(0xE0042000, {0: PART.device_id})  # RM0090 38.16: cleared by power-on only
-        super().__init__(PART, flash, rcc, (SharedPage(rcc, flash),), kept=(dbgmcu,), habits=Habits(), serial=serial)
+    def __init__(self, name: str, serial: int) -> None:
+        part, clocks = PARTS[name]
+        flash = F4Flash(Memory("flash", FLASH_BASE, bytearray(b"\xff" * ((part.words[SIZE] >> 16) * KIB)), writable=False, volatile=False))
+        rcc = Rcc(PAGE, RCC, clocks)
+        dbgmcu = RegisterPage(0xE0042000, {0: part.device_id})  # RM0090 38.16: cleared by power-on only
+        super().__init__(part, flash, rcc, (SharedPage(rcc, flash),), kept=(dbgmcu,), habits=Habits(), serial=serial)

@@ -1,4 +1,4 @@
-"""STM32L476RG and STM32L433 (RM0351, RM0394): memories, clock and power registers, and plain register files for the rest."""
+"""STM32L476RG, STM32L432KC and STM32L433 (RM0351, RM0394): memories, clock and power registers, and plain register files for the rest."""
 
 from __future__ import annotations
 
@@ -73,13 +73,15 @@ class Part(msgspec.Struct, frozen=True):
     sram1: int
     sram2: int
     dual_bank: bool
+    sram2_follows: bool = False  # SRAM2 shows behind SRAM1, too (the part's pack lists both; stacks begin at its end)
 
 
 PARTS = {
     part.name: part
     for part in (
         Part("stm32l476rg", 0x10076415, 1024, 96, 32, True),
-        Part("stm32l433", 0x10016435, 256, 48, 16, False),
+        Part("stm32l432kc", 0x10016435, 256, 48, 16, False, True),
+        Part("stm32l433", 0x10016435, 256, 48, 16, False, True),
     )
 }
 
@@ -163,6 +165,7 @@ class Stm32L4:
         self.controller = L4Flash(self.flash, (0,), part.dual_bank)
         self.sram1 = Memory("SRAM1", SRAM1_BASE, bytearray(part.sram1 * 1024))
         self.sram2 = Memory("SRAM2", SRAM2_BASE, bytearray(part.sram2 * 1024))
+        self._sram2_follows = part.sram2_follows
         self.rcc = Rcc()
         self.timers = Timers()
         self.ports = (Ports(0x48000000), Ports(0x48001000))
@@ -188,6 +191,11 @@ class Stm32L4:
             soc.cpu.map_device(page)
         self.controller.attach(soc)
         self.sram2.gate = self._sram2_gate
+        if self._sram2_follows:
+            mirror = Memory("SRAM2 behind SRAM1", SRAM1_BASE + self.sram1.size, self.sram2.data, volatile=False)
+            mirror.gate = self._sram2_gate
+            soc.bus.add(mirror)
+            soc.cpu.map_memory(self.sram2, mirror.base)
 
     def _map_around(self, soc: Soc, memory: Memory) -> None:
         """Share a peripheral area with the processor, leaving out the pages that somebody else serves."""

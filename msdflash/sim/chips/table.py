@@ -5,10 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from msdflash.sim.chips import kinetis, lpc17, nrf
-from msdflash.sim.chips.stm32f1 import Stm32F103
+from msdflash.sim.chips import kinetis, lpc17, nrf, stm32f1, stm32f429
 from msdflash.sim.chips.stm32f4 import Stm32F411
-from msdflash.sim.chips.stm32f429 import Stm32F429
 from msdflash.sim.chips.stm32h7 import Stm32H743
 from msdflash.sim.chips.stm32l0 import Stm32L031
 from msdflash.sim.chips.stm32l4 import PARTS, Stm32L4
@@ -21,9 +19,9 @@ if TYPE_CHECKING:
 CHIPS: dict[str, Callable[[int], Chip]] = {
     **{name: partial(Stm32L4, part) for name, part in PARTS.items()},
     Stm32F411.name: Stm32F411,
-    "stm32f103rc": Stm32F103,
+    **{name: partial(stm32f1.Stm32F103, part) for name, part in stm32f1.PARTS.items()},
     "stm32h743xx": Stm32H743,
-    "stm32f429xi": Stm32F429,
+    **{name: partial(stm32f429.Stm32F42, name) for name in stm32f429.PARTS},
     "stm32l031x6": Stm32L031,
     **{name: partial(kinetis.Kinetis, part) for name, part in kinetis.PARTS.items()},
     lpc17.Lpc1768.name: lpc17.Lpc1768,

@@ -74,6 +74,8 @@ PROFILES = {
     "cmsis-dap": Profile("LPC11U35", "97969902"),
     # PORT_SWD_SETUP makes nRESET an output and sets it: a push-pull high that can lift a weakly held line.
     "cmsis-dap-pushpull": Profile("K20DX", "97969900", connected_drive=Drive.HIGH, high=Drive.HIGH, writes_before_connect=False),
+    # PORT_SWD_SETUP leaves nRESET alone: a reset that was asserted before DAP_Connect is still asserted behind it. Open drain. High speed.
+    "cmsis-dap-keeps": Profile("LPC4322", "97969905", connected_drive=None),
     # The commonest classroom board: PIN_nRESET_IN is a constant zero and PIN_nRESET_OUT is empty. Full speed.
     "cmsis-dap-const0": Profile("nRF52820", "6e052820", connected_drive=None, writes=False, reads=False, speed=FULL_SPEED, packet=64),
     # CMSIS-DAP v1, the same pins as the first. A HID interface may leave the OUT endpoint away (HID 1.11 4.4); old firmware does.

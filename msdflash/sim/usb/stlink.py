@@ -114,6 +114,8 @@ class Model:
 MODELS = {
     "stlink-v3": Model(0x374F, "STLINK-V3", 3, 10, (3, 5), HIGH_SPEED, 512),
     "stlink-v2-1": Model(0x374B, "STM32 STLink", 2, 37, (26, 0), FULL_SPEED, 64),
+    # The last that users report to accept other makers' chips. The M as ST's archive of that release names it, from memory.
+    "stlink-v2-j34": Model(0x374B, "STM32 STLink", 2, 34, (25, 0), FULL_SPEED, 64),
     # As boards of 2014 had it; pyOCD and others ask for V2J24 at least. ASSUMED: the M.
     "stlink-v2-old": Model(0x374B, "STM32 STLink", 2, 21, (5, 0), FULL_SPEED, 64),
 }
