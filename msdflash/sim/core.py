@@ -23,6 +23,9 @@ GLANCE = 970  # the same for any other access
 MASKED = ((64, 1), (128, 7), (1 << 62, 499))  # a masked interrupt is tried again: up to so many times, after so many instructions
 NOMINAL = 40  # instructions charged for a slice that ended early: Unicorn does not say how far it came
 
+SOFTWARE = "software"
+SLEEPDEEP = 1 << 2  # SCR, DDI 0403 B3.2.7
+
 FAULT_ENABLE = {exc.MEMMANAGE: 1 << 16, exc.BUSFAULT: 1 << 17, exc.USAGEFAULT: 1 << 18}  # SHCSR, B3.2.13
 
 
@@ -41,6 +44,15 @@ class Alarm(Protocol):
         """Time has come to ``now``: the exception that becomes pending, if any."""
 
 
+class Depth(Enum):
+    """How deep a sleeping core sleeps. Which one a program gets is the chip's business."""
+
+    SLEEP = "the core's own clock is off"
+    KEPT = "deep sleep, with all clocks kept for the debugger"
+    STOP = "all clocks are off"
+    OFF = "the core has no supply"
+
+
 class State(Enum):
     """What the core does."""
 
@@ -56,9 +68,17 @@ class Core:
 
     Attributes:
         state: what it does now.
-        cycles: processor cycles since power-on, for timers.
+        depth: of its sleep, while it is asleep.
+        wakes: how often it woke up.
+        cycles: processor cycles since power-on, for timers. They stand still while it is halted or its clock is off.
+        time: what passed since power-on, by the clock on the wall, in the time of one instruction (250 ns).
+        guards: timers that count on while the core is halted or its clock is off.
+        falls_to: asked how deep a WFI with SCR.SLEEPDEEP goes.
+        off_wanted: a register asked for the supply of the core to be switched off.
+        reset_cause: why the reset that is asked for happens.
         rate: cycles that one instruction takes. At higher clocks the bench runs no more instructions, only more cycles.
         alarms: timers besides SysTick.
+        debuggable: the chip lets the debugger halt the core; while it does not, traps do nothing (DBGEN, DDI 0403 C1.3).
         on_reset_request: called for AIRCR.SYSRESETREQ (True) and VECTRESET (False).
     """
 
@@ -68,14 +88,22 @@ class Core:
         self.cpu = cpu
         self.kind = kind
         self.pc_samples = True
+        self.debuggable = True
         self.nvic = exc.Nvic(cpu, read_word, store)
         self._read_word = read_word
         self.on_reset_request: Callable[[bool], None] | None = None
         self.before_run: Callable[[], None] | None = None
         self.after_run: Callable[[], None] | None = None
         self.cycles = 0
+        self.time = 0
         self.rate = 1
         self.alarms: list[Alarm] = []
+        self.guards: list[Alarm] = []
+        self.falls_to: Callable[[], Depth] = lambda: Depth.SLEEP
+        self.off_wanted = False
+        self.depth = Depth.SLEEP
+        self.wakes = 0
+        self.reset_cause = SOFTWARE
         self.reset_wanted: bool | None = None
         self._thumb = True
         self._tries = 0
@@ -95,6 +123,8 @@ class Core:
         self.retire_st = False
         self.breakpoints: dict[int, int] = {}
         self.state = State.RESET
+        self.depth = Depth.SLEEP
+        self.off_wanted = False
         self._clear_system()
 
     def _clear_system(self) -> None:
@@ -110,6 +140,8 @@ class Core:
         self.retire_st = False
         self.control &= ~(v7.C_HALT | v7.C_STEP)
         self.reset_wanted = None
+        self.depth = Depth.SLEEP
+        self.off_wanted = False
         self._clear_system()
 
     def leave_reset(self) -> None:
@@ -132,7 +164,7 @@ class Core:
         cpu.write(regs.PSP, 0)
         cpu.write(regs.PC, entry & ~1)
         self._thumb = bool(entry & 1)
-        if self.demcr & v7.VC_CORERESET and self.control & v7.C_DEBUGEN:
+        if self.demcr & v7.VC_CORERESET and self.control & v7.C_DEBUGEN and self.debuggable:
             self._halt(v7.DFSR_VCATCH)
 
     def _halt(self, why: int) -> None:
@@ -149,12 +181,13 @@ class Core:
 
     def run(self, budget: int) -> None:
         """Let time pass: that of ``budget`` instructions."""
-        if self.state not in (State.RUNNING, State.ASLEEP):
+        if not self.lives:
+            self._stand(budget)
             return
         if self.before_run is not None:
             self.before_run()
         end = self.cycles + budget * self.rate
-        while self.cycles < end and self.state in (State.RUNNING, State.ASLEEP) and self.reset_wanted is None:
+        while self.cycles < end and self.lives and self.reset_wanted is None:
             if self.state is State.ASLEEP:
                 self._sleep(end)
             else:
@@ -163,9 +196,24 @@ class Core:
             self.after_run()
         self.settle_reset()
 
-    def request_reset(self, *, system: bool) -> None:
-        """AIRCR asked for a reset of the system or of the core; it happens when the current access is over."""
+    @property
+    def lives(self) -> bool:
+        """Its clock is on: it runs, or sleeps no deeper than an interrupt can end."""
+        return self.state is State.RUNNING or (self.state is State.ASLEEP and self.depth in (Depth.SLEEP, Depth.KEPT))
+
+    def _stand(self, budget: int) -> None:
+        """Time passes without the core; only watchdogs heed it."""
+        if self.state is State.RESET:
+            return
+        self.time += budget
+        for guard in self.guards:
+            guard.elapse(self.cycles)
+        self.settle_reset()
+
+    def request_reset(self, *, system: bool, cause: str = SOFTWARE) -> None:
+        """A reset of the system or of the core is asked for; it happens when the current access is over."""
         self.reset_wanted = system
+        self.reset_cause = cause
 
     def settle_reset(self) -> None:
         """Do the reset that was asked for."""
@@ -178,20 +226,23 @@ class Core:
 
     def _sleep(self, end: int) -> None:
         left = self._left()
+        before = self.cycles
         self.cycles = end if left is None else min(end, self.cycles + left)
+        self.time += -(-(self.cycles - before) // self.rate)
         self._tick()
         if self.nvic.pending and self.nvic.wakes():
             self.state = State.RUNNING
+            self.wakes += 1
 
     def _tick(self) -> None:
-        for alarm in (self.nvic.tick, *self.alarms):
+        for alarm in (self.nvic.tick, *self.alarms, *self.guards):
             number = alarm.elapse(self.cycles)
             if number is not None:
                 self.nvic.pending.add(number)
 
     def _left(self) -> int | None:
         """Cycles until the next timer does something."""
-        times = [left for alarm in (self.nvic.tick, *self.alarms) if (left := alarm.left(self.cycles)) is not None]
+        times = [left for alarm in (self.nvic.tick, *self.alarms, *self.guards) if (left := alarm.left(self.cycles)) is not None]
         return min(times) if times else None
 
     def _advance(self, end: int) -> None:
@@ -219,8 +270,14 @@ class Core:
         self._finish(self.cpu.run(chunk), chunk)
 
     def _finish(self, stop: Stop, chunk: int) -> None:
-        self.cycles += (chunk if stop is Stop.COUNT else min(chunk, NOMINAL)) * self.rate
+        done = chunk if stop is Stop.COUNT else min(chunk, NOMINAL)
+        self.cycles += done * self.rate
+        self.time += done
         self._tick()
+        if self.off_wanted:
+            self.off_wanted = False
+            self.state, self.depth = State.ASLEEP, Depth.OFF
+            return
         if stop in (Stop.BUS, Stop.FETCH, Stop.UNDEFINED):
             self._refused(stop)
             return
@@ -229,6 +286,7 @@ class Core:
         if stop is Stop.WFI:
             if not self.nvic.wakes():
                 self.state = State.ASLEEP
+                self.depth = self.falls_to() if self.scr & SLEEPDEEP else Depth.SLEEP
         elif stop is Stop.SVC:
             self._take(exc.SVCALL)
         elif stop is Stop.RETURN:
@@ -331,6 +389,7 @@ class Core:
             value |= v7.S_REGRDY
         value |= {State.HALTED: v7.S_HALT, State.ASLEEP: v7.S_SLEEP, State.LOCKUP: v7.S_LOCKUP}.get(self.state, 0)
         value |= (v7.S_RETIRE_ST if self.retire_st else 0) | (v7.S_RESET_ST if self.reset_st else 0)
+        value |= v7.S_SDE if self.kind.v8m else 0
         if debugger:
             self.retire_st = self.reset_st = False
         return value
