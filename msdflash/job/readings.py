@@ -62,6 +62,7 @@ READINGS: dict[str, ReadingKind] = {
     "probe.twins": _kind("count", "connected probes that have this unique id"),
     "usb.node": _kind("dict", "the probe's USB device in the system's own list, not through pyOCD: {present, vid, pid, serial}"),
     "usb.nameless": _kind("list", "USB ids of debug probes without a serial number in the system's own list"),
+    "usb.drivers": _kind("list", "Linux: kernel drivers that have the interfaces of the probe's USB device"),
     "probe.hung": _kind("s", "probe did not answer a USB transfer for this long"),
     # --- power and wires ----------------------------------------------------------------------------------------------------------
     "vtref": _kind("V", "voltage at the probe's target-voltage pin (not the chip's own supply pin)"),
@@ -70,11 +71,13 @@ READINGS: dict[str, ReadingKind] = {
     "nreset.pin_proven": _kind("bool", "this probe's nRESET read-back has been seen high before, so a low level means something"),
     "nreset.released": _kind("level", "nRESET samples after this probe pulled it low and let go", Effect.RESET),
     "nreset.rise_ms": _kind("ms", "time from release until nRESET read high", Effect.RESET),
+    "nreset.no_effect": _kind("bool", "a pulse on nRESET by this probe left no trace in the core's reset flag", Effect.RESET),
     "swd.clock": _kind("Hz", "SWD clock of the job"),
     "swd.dpidr": _kind("reg", "DPIDR, the first access after a line reset (ADIv5.2 B5.2)"),
     "swd.ack": _kind("", "what came instead of an answer: no-ack, ack-0, wait, fault, parity, error, or the probe's own code"),
-    "swd.sweep": _kind("dict", "DPIDR reads that came back right, of how many, by SWD clock in Hz"),
+    "swd.sweep": _kind("dict", "reads of DPIDR, or of the ROM table, that came back right, of how many, by SWD clock in Hz"),
     "swd.dpidr_under_reset": _kind("reg", "DPIDR while this probe holds nRESET low; null when silent", Effect.RESET),
+    "swd.after_pulse": _kind("bool", "DPIDR came back after this probe let go of nRESET, on a port else silent", Effect.RESET),
     "swd.errors": _kind("dict", "link errors (at most one a block of 64) counted over register reads: {reads, errors, kinds}"),
     "dp.power_ack": _kind("bool", "debug and system power-up acknowledged in DP CTRL/STAT within 100 ms"),
     "dp.ctrl_stat": _kind("reg", "DP CTRL/STAT"),
@@ -88,7 +91,9 @@ READINGS: dict[str, ReadingKind] = {
     "core.halt": _kind("", "result of C_HALT within 100 ms: halted or the DHCSR read instead", Effect.HALT),
     "core.debug_was_on": _kind("bool", "C_DEBUGEN was set at the first look: another debugger or a crashed session"),
     "core.pcsr": _kind("reg", "DWT_PCSR 0xE000101C samples without halting"),
+    "boot.shown": _kind("dict", "first two words where the core starts, and of the flash: {at, shown, flash}"),
     "core.fault": _kind("dict", "registers after a fault: pc, ipsr, cfsr, hfsr, bfar"),
+    "core.limits": _kind("dict", "what guards memory from the core's own code: {mpu: MPU_CTRL, msplim, psplim}; limits on Armv8-M"),
     # --- chip ---------------------------------------------------------------------------------------------------------------------
     "chip.family": _kind("", "row of the family table that the identity registers select"),
     "chip.idcode": _kind("reg", "the family's identity register"),
@@ -102,6 +107,7 @@ READINGS: dict[str, ReadingKind] = {
     "flash.read_fault": _kind("reg", "address in flash that faulted on reading"),
     "flash.sr": _kind("reg", "flash status register before the next call could clear it"),
     "flash.busy": _kind("bool", "flash controller still busy after the call's deadline"),
+    "reset.cause": _kind("dict", "reset-cause registers: {flags: names of the bits set, words: the registers}"),
     # --- algorithm, RAM, flash result ---------------------------------------------------------------------------------------------
     "ram.test": _kind(
         "dict",

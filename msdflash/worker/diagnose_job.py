@@ -8,12 +8,15 @@ import shutil
 from pyocd.core.session import Session
 from pyocd.probe.debug_probe import DebugProbe
 
+from msdflash.job.measurements import Phase
 from msdflash.job.order import DiagnoseOrder
 from msdflash.job.outcome import TargetFacts
+from msdflash.job.readings import Effect
 from msdflash.job.steps import Step
-from msdflash.worker import measure, observe, probe, silicon
+from msdflash.worker import measure, observe, probe
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.flash_job import quick_errors
+from msdflash.worker.ladder import Ladder
 from msdflash.worker.measure import C_HALT, DBGKEY, DEMCR, DHCSR, S_HALT
 from msdflash.worker.raw import DP_CTRL_STAT, RawTarget
 from msdflash.worker.trouble import classify
@@ -28,6 +31,7 @@ class DiagnoseJob:
         self.probe: DebugProbe | None = None
         self.session: Session | None = None
         self.raw: RawTarget | None = None
+        self.ladder: Ladder | None = None
         self._project = probe.private_project()
 
     def run(self) -> None:
@@ -39,17 +43,20 @@ class DiagnoseJob:
         quick_errors(self.probe)
         reset = self.order.reset
         self.raw = RawTarget(self.probe)
-        measure.first_look(channel, self.probe, self.raw, pin_proven=connection.pin_proven, may_write=reset, may_reset=reset)
+        named = connection.target or (channel.probe.target if channel.probe is not None else None)
+        pays = Effect.RESET if reset else Effect.STICKY
+        self.ladder = ladder = Ladder(channel, self.probe, self.raw, pays=pays, pin_proven=connection.pin_proven, target=named)
+        ladder.first_look()
         channel.begin(Step.IDENTIFY, 5)
-        found = silicon.identify(channel, self.raw)
-        if found.family is not None:
-            silicon.check_lock(channel, self.raw, found.family)
-            silicon.flash_status(channel, self.raw, found.family)
-            if found.device is not None and found.flash_kib is not None:
-                silicon.protected_ranges(channel, self.raw, found.family, (found.family.flash_base, found.flash_kib * 1024))
-                channel.target = TargetFacts(name="", part=found.device.part, how="chip")
+        ladder.climb(Phase.CHIP)
+        ladder.climb(Phase.OPTIONS)
+        found = ladder.silicon
+        if found.device is not None and found.flash_kib is not None:
+            channel.target = TargetFacts(name="", part=found.device.part, how="chip")
         errors = measure.link_quality(channel, self.raw, blocks=40)
         if errors:
+            if reset:
+                ladder.climb(Phase.LINK)
             raise StepFailed("transfer", f"{errors} of 40 block reads failed")
         channel.begin(Step.OBSERVE, 10)
         self._state()
@@ -60,6 +67,8 @@ class DiagnoseJob:
             return
         if not self.order.reset:
             self.channel.running = observe.judge(measure.sample_dhcsr(self.raw)[0][1:], [])
+            if self.ladder is not None:
+                observe.boot_source(self.channel, self.raw, self.ladder.family())
             return
         if self.probe is None:
             return
@@ -71,6 +80,8 @@ class DiagnoseJob:
             raise StepFailed("no-halt", "the core did not halt")
         self._pulse()
         self.channel.running = observe.watch(self.channel, self.raw)
+        if self.ladder is not None:
+            observe.boot_source(self.channel, self.raw, self.ladder.family())
         self.channel.touch(state="running")
 
     def _pulse(self) -> None:
@@ -81,6 +92,7 @@ class DiagnoseJob:
         import time
 
         raw.write32(DEMCR, observe.TRCENA)
+        raw.read32(DHCSR)  # whatever reset it before is old
         opened.assert_reset(True)
         time.sleep(0.02)
         opened.assert_reset(False)
@@ -91,8 +103,11 @@ class DiagnoseJob:
         raw.identify()
         raw.clear_sticky()
         raw.power_up()
-        while raw.read32(DHCSR) & measure.S_RESET_ST and time.monotonic() - start < measure.HELD_PATIENCE:
+        seen = raw.read32(DHCSR)
+        self.channel.measure("nreset.no_effect", not seen & measure.S_RESET_ST)
+        while seen & measure.S_RESET_ST and time.monotonic() - start < measure.HELD_PATIENCE:
             time.sleep(0.005)
+            seen = raw.read32(DHCSR)
         self.channel.measure("nreset.rise_ms", round((time.monotonic() - start) * 1000, 1), "until the core left reset after our pulse")
         raw.write32(DHCSR, DBGKEY)
 

@@ -17,11 +17,14 @@ from msdflash.image import checks, decode, transforms
 from msdflash.image.layout import MemoryMap
 from msdflash.image.microbit import parse_board_id
 from msdflash.image.segments import Image
+from msdflash.job.measurements import Phase
 from msdflash.job.order import FlashOrder
 from msdflash.job.outcome import ImageFacts, Tried
+from msdflash.job.readings import Effect
 from msdflash.job.steps import Step
 from msdflash.worker import beside, fitting, measure, observe, plan, probe, program, silicon, target
 from msdflash.worker.channel import Channel, StepFailed
+from msdflash.worker.ladder import Ladder, connect_under_reset
 from msdflash.worker.measure import DEMCR, DHCSR, S_HALT
 from msdflash.worker.raw import RawTarget
 from msdflash.worker.trouble import classify, deepen
@@ -40,6 +43,7 @@ class FlashJob:
         self.probe: DebugProbe | None = None
         self.session: Session | None = None
         self.raw: RawTarget | None = None
+        self.ladder: Ladder | None = None
         self.silicon = silicon.Silicon()
         self.family: Family | None = None
         self._project = probe.private_project()
@@ -110,16 +114,17 @@ class FlashJob:
         channel.begin(Step.MEASURE, 10)
         quick_errors(opened)
         self.raw = raw = RawTarget(opened)
+        named = connection.target or (channel.probe.target if channel.probe is not None else None)
+        self.ladder = Ladder(channel, opened, raw, pays=Effect.RESET, pin_proven=connection.pin_proven, target=named)
         if connection.connect == "under-reset":
             channel.touch(reset=True, halted=True)
-            measure.connect_under_reset(channel, opened, raw, pin_proven=connection.pin_proven)
+            connect_under_reset(self.ladder)
         else:
-            measure.first_look(channel, opened, raw, pin_proven=connection.pin_proven, may_write=True, may_reset=True)
+            self.ladder.first_look()
         channel.begin(Step.IDENTIFY, 5)
         try:
-            self.silicon = silicon.identify(channel, raw)
-            if self.silicon.family is not None:
-                silicon.check_lock(channel, raw, self.silicon.family)
+            self.ladder.climb(Phase.CHIP)
+            self.silicon = self.ladder.silicon
         except StepFailed:
             raise
         except Exception as error:
@@ -242,7 +247,7 @@ class FlashJob:
             writer.write(plans)
         except StepFailed as failed:
             if failed.kind in ALGORITHM_FAILED:
-                self._flash_status()
+                self._look_after_call()
             raise
         except Exception as error:
             raise self._trouble("transfer", f"the link failed in step {self.channel.step.value}", error) from error
@@ -255,6 +260,7 @@ class FlashJob:
             observe.release(self._core())
             channel.begin(Step.OBSERVE, 5)
             channel.running = observe.watch(channel, self._core())
+            observe.boot_source(channel, self._core(), self.family)
         except Exception as error:  # noqa: BLE001  (flash is proved; what the program does now is a second result)
             channel.log.append(classify(error).text)
             channel.running = "debug-unreachable"
@@ -273,10 +279,10 @@ class FlashJob:
             return StepFailed("unexpected", f"{message}: {trouble.text}"[:300])
         return StepFailed(kind, message)
 
-    def _flash_status(self) -> None:
-        if self.family is not None:
+    def _look_after_call(self) -> None:
+        if self.ladder is not None and self.family is not None:
             with contextlib.suppress(Exception):
-                silicon.flash_status(self.channel, self._raw_on_session(), self.family)
+                self.ladder.after(self._raw_on_session(), self.family).climb(Phase.CALL)
 
     def autopsy(self, failed: StepFailed) -> None:
         """More evidence after a failure of the link or the probe; within a second, and never more than reading."""
@@ -292,10 +298,9 @@ class FlashJob:
             return
         with contextlib.suppress(Exception):
             quick_errors(self._probe())
-            raw = self._raw()
-            if self.channel.step not in {Step.MEASURE, Step.IDENTIFY}:
-                measure.after_error(self.channel, raw)
-            measure.link_quality(self.channel, raw)
+            self._raw()
+            if self.ladder is not None:
+                self.ladder.climb(Phase.LINK)
 
     def close(self) -> None:
         """Leave the target in a state that can be told, let go of nRESET, close the probe. Never raises."""

@@ -6,6 +6,7 @@ import contextlib
 import time
 from typing import Any
 
+from msdflash.chips.model import Family
 from msdflash.worker.channel import Channel
 from msdflash.worker.measure import DBGKEY, DEMCR, DHCSR, S_HALT, S_LOCKUP, S_RESET_ST, S_RETIRE_ST, S_SLEEP
 from msdflash.worker.trouble import classify
@@ -49,6 +50,18 @@ def watch(channel: Channel, core: Any) -> str:
         channel.measure("core.dhcsr_ms", round((time.monotonic() - start) * 1000, 1), "after the reset into the new program")
         channel.measure("core.pcsr", counters, "after the reset into the new program")
     return judge(looks, counters)
+
+
+def boot_source(channel: Channel, core: Any, family: Family | None) -> None:
+    """Sets ``boot.shown``: the first two words at the address where the core starts, and those of the flash. Nothing is halted.
+
+    Only for chips that show one of several memories there (STM32 at address 0, by boot pins and options).
+    """
+    if family is None or family.boot_alias is None or family.boot_alias == family.flash_base:
+        return
+    with contextlib.suppress(Exception):  # the program may have taken the debug port away
+        shown, flash = ([int(core.read32(base + offset)) for offset in (0, 4)] for base in (family.boot_alias, family.flash_base))
+        channel.measure("boot.shown", {"at": family.boot_alias, "shown": shown, "flash": flash})
 
 
 def judge(looks: list[int], counters: list[int]) -> str:

@@ -11,7 +11,7 @@ from msdflash.chips import families
 from msdflash.chips.model import Device, Family, Register
 from msdflash.job.readings import latest
 from msdflash.worker.channel import Channel, StepFailed
-from msdflash.worker.measure import usb_failed
+from msdflash.worker.measure import DHCSR, usb_failed
 from msdflash.worker.raw import RawTarget
 from msdflash.worker.trouble import classify
 
@@ -80,6 +80,54 @@ def _size(channel: Channel, raw: RawTarget, family: Family, device: Device) -> i
     return reachable
 
 
+def reset_cause(channel: Channel, raw: RawTarget, family: Family | None, how: str) -> None:
+    """The reset-cause registers, read and not cleared. Sets ``reset.cause``; nothing where one cannot be read."""
+    if family is None or not family.reset_cause:
+        return
+    names: list[str] = []
+    words: list[int] = []
+    for item in family.reset_cause:
+        word = read_field(channel, raw, Register(item.address, mask=(1 << 8 * item.size) - 1, size=item.size))
+        if word is None:
+            return
+        words.append(word)
+        names += item.names(word)
+    channel.measure("reset.cause", {"flags": names, "words": words}, how)
+
+
+MPU_CTRL = 0xE000ED94
+"""Arm DDI 0403E B3.5.5, and at the same address in Armv6-M and Armv8-M."""
+
+
+def limits(channel: Channel, raw: RawTarget) -> None:
+    """What guards memory from the core's own code: the MPU, and on Armv8-M the stack limits. Sets ``core.limits``."""
+    cell: dict[str, int] = {"mpu": raw.read32(MPU_CTRL)}
+    cpuid = latest(tuple(channel.readings), "core.cpuid")
+    if isinstance(cpuid, int) and cpuid >> 4 & 0xFFF in _V8M:
+        for name, number in _LIMITS.items():
+            value = read_core_register(raw, number)
+            if value is not None:
+                cell[name] = value
+    channel.measure("core.limits", cell)
+
+
+_V8M = frozenset({0xD20, 0xD21, 0xD22, 0xD23})
+"""CPUID part numbers of Armv8-M cores: Cortex-M23, M33, M55, M85."""
+_LIMITS = {"msplim": 0x1C, "psplim": 0x1D}
+"""DCRSR.REGSEL of the secure state's limits, or of the only one's (from memory: Arm DDI 0553, DCRSR)."""
+_DCRSR, _DCRDR = 0xE000EDF4, 0xE000EDF8
+_S_REGRDY = 1 << 16
+
+
+def read_core_register(raw: RawTarget, number: int) -> int | None:
+    """One register of a halted core (Arm DDI 0403E C1.6.3); None where it does not become ready."""
+    raw.write32(_DCRSR, number)
+    for _ in range(10):
+        if raw.read32(DHCSR) & _S_REGRDY:
+            return raw.read32(_DCRDR)
+    return None
+
+
 def check_lock(channel: Channel, raw: RawTarget, family: Family) -> None:
     """Read-out protection; what looks locked is read once more 20 ms later.
 
@@ -142,6 +190,8 @@ def protected_ranges(channel: Channel, raw: RawTarget, family: Family, flash: tu
         flipped = read_field(channel, raw, rule.flip[0])
         if flipped is None or flipped == rule.flip[1]:
             return ()
+    if rule.gate is not None and read_field(channel, raw, rule.gate[0]) != rule.gate[1]:
+        return ()
     # A part without the flash that a register speaks of need not have the register.
     rule = msgspec.structs.replace(rule, areas=tuple(area for area in rule.areas if area.base < sum(flash)))
     words = [read_field(channel, raw, Register(area.address)) for area in rule.areas]
