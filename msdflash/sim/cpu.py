@@ -55,6 +55,9 @@ CORE = [getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)] + [
     arm.UC_ARM_REG_PSP,
 ]
 FLOATS = [getattr(arm, f"UC_ARM_REG_S{n}") for n in range(32)]
+_GE = 0xF << 16  # of xPSR
+_SCRATCH = 0x1E000000  # code region (only there it may execute); no chip of the bench has anything there
+_MSR_APSR_G_R0 = bytes.fromhex("80f30084")  # MSR APSR_g, R0
 SP, LR, PC, XPSR, MSP, PSP = range(13, 19)  # numbers as DCRSR.REGSEL has them
 
 
@@ -113,6 +116,7 @@ class Cpu:
         self._wants_replay = False
         self._fault_kind = -1
         self._last_hint = -1
+        self._has_ge = model not in ("M0", "M3")  # DDI 0403 A5.1.1: with the DSP extension only
         self.fault_address = 0
         self._hook(unicorn.UC_HOOK_INTR, _INTERRUPT(self._on_interrupt))
         self._hook(_INVALID, _REFUSED(self._on_refused))
@@ -252,8 +256,25 @@ class Cpu:
         """Set a core register by its DCRSR number, 0 to 18."""
         if register == PC:
             value |= 1
+        elif register == XPSR and self._has_ge and (value ^ self.read(XPSR)) & _GE:
+            self._write_ge(value)
         self._word.value = value
         uclib.uc_reg_write(self._handle, CORE[register], self._word_at)
+
+    def _write_ge(self, value: int) -> None:
+        """The emulator keeps GE when xPSR is written, so an instruction has to do it, on a page that is there for just that long."""
+        kept = self.read(0), self.read(PC)
+        self._uc.mem_map(_SCRATCH, 0x1000)
+        try:
+            self._uc.mem_write(_SCRATCH, _MSR_APSR_G_R0)
+            for register, word in ((XPSR, 1 << 24 | self.read(XPSR) & 0x1FF), (0, value)):
+                self._word.value = word
+                uclib.uc_reg_write(self._handle, CORE[register], self._word_at)
+            self._uc.emu_start(_SCRATCH | 1, _SCRATCH + len(_MSR_APSR_G_R0), 0, 1)
+        finally:
+            self._uc.mem_unmap(_SCRATCH, 0x1000)
+            self.write(0, kept[0])
+            self.write(PC, kept[1])
 
     def read_special(self) -> int:
         """CONTROL, FAULTMASK, BASEPRI and PRIMASK, as DCRSR register 20 packs them."""

@@ -140,6 +140,16 @@ def test_registers_move_through_dcrdr(halted: Debugger) -> None:
     assert (halted.register(64 + 5), halted.register(33)) == (0x3F800000, 0x80000000)
 
 
+def test_all_flags_move_through_dcrdr(halted: Debugger) -> None:
+    """GE, which only the DSP extension has, among them (DDI 0403 A5.1.1); nothing else moves on the way."""
+    put_code(halted, 0x2000)
+    before = [halted.register(number) for number in range(16)]
+    for value in (0xF90F0000, 0x01000000, 0x09050000, 0x01000000):
+        halted.set_register(16, value)
+        assert halted.register(16) == value
+    assert [halted.register(number) for number in range(16)] == before
+
+
 def test_step_runs_one_instruction(halted: Debugger) -> None:
     put_code(halted, 0x3001, 0x3001, 0xBE00)  # adds r0, #1 twice
     halted.set_register(0, 0)
