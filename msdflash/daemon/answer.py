@@ -11,6 +11,7 @@ import msdflash
 from msdflash.daemon.joblog import log_path
 from msdflash.diagnose.rules import diagnose
 from msdflash.drop.record import Answer, Drop, Publication
+from msdflash.job.outcome import Changed
 from msdflash.report import details, fail_txt, mbed_htm, running_txt
 from msdflash.report import record as reports
 from msdflash.report.text import plain
@@ -18,6 +19,7 @@ from msdflash.report.text import plain
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from msdflash.daemon.acts import Acts
     from msdflash.daemon.boards import BoardIdentity
     from msdflash.daemon.lane_data import Context
     from msdflash.job.outcome import Outcome
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 class Reporter:
     """Makes one board's answers. Used by the board's lane only."""
 
-    def __init__(self, board: BoardIdentity, logs: Path) -> None:
+    def __init__(self, board: BoardIdentity, logs: Path, acts: Acts) -> None:
         self._board = board
+        self._acts = acts
         self._logs = logs
         self._last: reports.Report | None = None
 
@@ -58,7 +61,7 @@ class Reporter:
                 file=drop.name,
                 file_size=drop.size,
                 sha256=drop.sha256,
-                notes=_notes(context, good=outcome.proved),
+                notes=_notes(context, good=outcome.failure is None),
             ),
         )
         extras: dict[str, bytes] = {}
@@ -71,7 +74,7 @@ class Reporter:
             fail=None if report.good else _bytes(fail_txt.render(report)),
             extras=extras,
         )
-        if context.final:
+        if context.final and (not outcome.action or outcome.changed != Changed()):
             self._last = report
         return Answer(reports.to_builtins(report), publication, report.good)
 
@@ -82,7 +85,13 @@ class Reporter:
 
     def _facts(self, remount: int, last: reports.Report | None) -> details.DriveFacts:
         board = self._board
+        switches = self._acts.switches
         return details.DriveFacts(
+            auto_reset=switches.auto_reset,
+            automation=switches.automation,
+            overflow=switches.overflow,
+            incompatible=switches.incompatible,
+            page_erase=switches.page_erase,
             board_id=board.board_id or "0000",
             serial=board.serial,
             version=msdflash.__version__,
@@ -98,6 +107,9 @@ def told(answer: Answer) -> str:
     report: dict[str, Any] = answer.report_json
     took = f"{report.get('duration', 0.0):.1f} s"
     changed = report.get("changed") or {}
+    if report.get("action"):
+        why = f"refused: {plain(str(report.get('headline')), 200)}" if report.get("outcome") != "done" else "done"
+        return f"action file {report['action']}: {why}, {took}"
     if answer.ok:
         if report.get("unchanged"):
             return f"already in flash, {changed.get('verified', 0)} bytes compared, {took}"

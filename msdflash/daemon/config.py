@@ -13,6 +13,8 @@
     pack = "Keil.STM32L4xx_DFP.pack"
     allow_locking_images = false
     retries = 3
+    actions = ["refresh", "auto-reset"]
+    unlock = "never"
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from msdflash.drop.actions import HARMLESS, POLICIES
 from msdflash.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 CONNECT_MODES = ("halt", "under-reset", "pre-reset", "attach")
 LOWEST_HZ, HIGHEST_HZ = 1_000, 50_000_000
+UNLOCK_MODES = ("never", "action", "always")
 MOST_RETRIES = 3
 _LONGEST_NAME = 64
 
@@ -46,6 +50,8 @@ class BoardOptions(msgspec.Struct, frozen=True):
         connect: one of :data:`CONNECT_MODES`.
         pack: CMSIS-Pack file.
         allow_locking_images: images that lock the chip may be flashed.
+        actions: policies of action files that are obeyed, words of :data:`msdflash.drop.actions.POLICIES` but ``unlock``.
+        unlock: ``never``; ``action``: on an UNLOCK.ACT; ``always``: before each drop on a locked chip. It erases the whole chip.
         retries: ways around a failure that may be tried by itself, 0 to :data:`MOST_RETRIES`.
     """
 
@@ -57,6 +63,8 @@ class BoardOptions(msgspec.Struct, frozen=True):
     pack: str | None = None
     allow_locking_images: bool = False
     retries: int = MOST_RETRIES
+    actions: tuple[str, ...] = HARMLESS
+    unlock: str = "never"
 
     def over(self, other: BoardOptions) -> BoardOptions:
         """These options where they say something, else ``other``'s."""
@@ -139,6 +147,21 @@ def parse_retries(value: object) -> int:
     return number
 
 
+def parse_actions(value: object) -> tuple[str, ...]:
+    """Policies of action files. Raises ValueError that says what is allowed."""
+    words = [word for word in POLICIES if word != "unlock"]
+    if not isinstance(value, list) or any(item not in words for item in value):
+        raise ValueError(f"a list of {', '.join(words)}")
+    return tuple(dict.fromkeys(value))
+
+
+def parse_unlock(value: object) -> str:
+    """When a locked chip is unlocked. Raises ValueError that says what is allowed."""
+    if not isinstance(value, str) or value not in UNLOCK_MODES:
+        raise ValueError(f"one of {', '.join(UNLOCK_MODES)}")
+    return value
+
+
 def _path(value: object) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a path in quotes")
@@ -154,6 +177,8 @@ _BOARD_KEYS: dict[str, Callable[[object], Any]] = {
     "pack": _path,
     "allow_locking_images": parse_switch,
     "retries": parse_retries,
+    "actions": parse_actions,
+    "unlock": parse_unlock,
 }
 
 

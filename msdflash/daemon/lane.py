@@ -12,12 +12,17 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from msdflash.daemon.acts import Acts, needs_board
 from msdflash.daemon.answers import Answers
 from msdflash.daemon.lane_data import Context, LaneConfig, LaneEvent, LaneStatus
+from msdflash.daemon.paths import UNDO
 from msdflash.daemon.takes import Takes, refused_outcome
 from msdflash.drive.folder import Folder, FolderAbsentError, Opened
 from msdflash.drive.publish import Publisher
 from msdflash.drive.retire import Fate, fate, sweep
+from msdflash.drop.actions import BY_NAME, Does
 from msdflash.drop.attic import Attic
 from msdflash.drop.intake import Intake
 from msdflash.drop.journal import Entry, Journal
@@ -26,7 +31,7 @@ from msdflash.drop.record import Answer, Cleared, Drop, Publication, Shelved, St
 from msdflash.drop.spool import Spool
 from msdflash.drop.watch import Watch
 from msdflash.job.messages import Begin, Message, Touched
-from msdflash.job.order import FlashOrder
+from msdflash.job.order import EraseOrder, FlashOrder
 from msdflash.job.outcome import Changed, Failure, Outcome
 from msdflash.job.readings import Reading
 from msdflash.job.steps import Step
@@ -53,13 +58,14 @@ class Lane:
         folder: Folder,
         state: Path,
         *,
-        run_job: Callable[[FlashOrder, Callable[[Message], None]], Outcome],
+        run_job: Callable[[FlashOrder | EraseOrder, Callable[[Message], None]], Outcome],
         answer: Callable[[Outcome, Drop, Context], Answer],
         resting: Callable[[int], Publication],
         abort: Callable[[], None] | None = None,
         notify: Callable[[LaneEvent], None] | None = None,
         watch: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        acts: Acts | None = None,
     ) -> None:
         """Open the journal and the spool in ``state`` (private directory of this board). Raises OSError.
 
@@ -74,6 +80,7 @@ class Lane:
             notify: told of everything that happens; must not block.
             watch: use a file system watch besides the scan.
             clock: monotonic seconds.
+            acts: the board's action files; made here if not given.
         """
         self.config = config
         self._folder = folder
@@ -84,7 +91,9 @@ class Lane:
         self.wake = threading.Event()
         self._stopping = threading.Event()
         private_directory(state)
+        self._acts = acts or Acts(state, folder.serial, config.actions)
         self._spool = Spool(state / "spool")
+        self._undo = state / UNDO
         self.journal = Journal(state / "journal.jsonl")
         self.attic = Attic(private_directory(state / "not-flashed"), config.kept_count, config.kept_bytes)
         self._intake = Intake(config.quiet, clock, fast=config.fast)
@@ -270,6 +279,9 @@ class Lane:
         if changed is Fate.GROWN and drop.retakes == 0:
             self._takes.regrown.add(drop.id)
             return self.config.fast
+        if drop.action and drop.id not in self._takes.held and (done := self._act(entry)) is not None:
+            self._answers.record(entry, done)
+            return 0
         self._takes.regrown.discard(drop.id)
         held = self._takes.held.get(drop.id)
         if held is not None:
@@ -296,6 +308,15 @@ class Lane:
                 self._answers.record(entry, outcome)
         return 0
 
+    def _act(self, entry: Entry) -> Outcome | None:
+        """The outcome of an action file; None if it is a job for the worker and may be done. Raises OSError."""
+        drop = entry.drop
+        content = self._spool.file(drop.spool or "").read_bytes() if drop.spool else b""
+        refused = self._acts.refusal(drop, content, again=entry.starts > 0)
+        if refused is not None or needs_board(drop):
+            return refused
+        return self._acts.obey(drop)
+
     def _changed(self, drop: Drop) -> Fate:
         try:
             with self._folder.opened() as opened:
@@ -315,18 +336,7 @@ class Lane:
         self._busy = drop
         self._set("flashing")
         self._tell("started", drop)
-        order = FlashOrder(
-            job=drop.id,
-            connection=self.config.connection,
-            path=str(self._spool.file(drop.spool or "")),
-            name=drop.name,
-            sha256=drop.sha256,
-            base=self.config.base,
-            board_id=self.config.board_id,
-            allow_locking_images=self.config.allow_locking_images,
-            resumed=resumed,
-            beside=str(self._spool.beside(drop.spool or "")),
-        )
+        order = self._order(drop, resumed=resumed)
         try:
             if self._stopping.is_set():
                 outcome = Outcome(drop.id, failure=Failure(Step.START, "cancelled", "stopped before the job began"))
@@ -343,7 +353,25 @@ class Lane:
         if self._stopping.is_set() and not self._touched and failure_kind in {"cancelled", "interrupted"}:
             self.journal.write(Shelved(drop.id))
             return None
-        return outcome
+        return msgspec.structs.replace(outcome, action=drop.action)
+
+    def _order(self, drop: Drop, *, resumed: bool) -> FlashOrder | EraseOrder:
+        if drop.action:
+            return EraseOrder(drop.id, self.config.connection, unlock=BY_NAME[drop.action].does is Does.UNLOCK)
+        return FlashOrder(
+            job=drop.id,
+            connection=self.config.connection,
+            path=str(self._spool.file(drop.spool or "")),
+            name=drop.name,
+            sha256=drop.sha256,
+            base=self.config.base,
+            board_id=self.config.board_id,
+            allow_locking_images=self.config.allow_locking_images,
+            resumed=resumed,
+            run=self._acts.switches.auto_reset,
+            unlock=self.config.unlock,
+            beside=str(self._undo),
+        )
 
     def _heard(self, message: Message) -> None:
         self._beat = self._clock()

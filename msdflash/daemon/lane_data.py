@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from msdflash.drop.actions import HARMLESS
 from msdflash.drop.record import Answer, Drop
 from msdflash.drop.settle import Quiet
 from msdflash.job.messages import Message
@@ -19,6 +20,8 @@ class LaneConfig(msgspec.Struct, frozen=True):
         base: address for images that carry none.
         board_id: four hex digits by which tools know this kind of board, or None.
         allow_locking_images: images that lock the chip may be flashed.
+        unlock: a locked chip is unlocked before a drop is flashed, which erases all of it.
+        actions: policies of action files that are obeyed, see :mod:`msdflash.drop.actions`.
         quiet: when a drop counts as whole.
         fast: scan interval while something is on its way.
         slow: scan interval at rest with a watch.
@@ -35,6 +38,8 @@ class LaneConfig(msgspec.Struct, frozen=True):
     base: int | None = None
     board_id: str | None = None
     allow_locking_images: bool = False
+    unlock: bool = False
+    actions: tuple[str, ...] = HARMLESS
     quiet: Quiet = Quiet()
     fast: float = 0.1
     slow: float = 2.0

@@ -5,6 +5,7 @@ Everything lies in the user's own folders as each system has them. ``MSDFLASH_HO
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import warnings
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 HOME_VARIABLE = "MSDFLASH_HOME"
 _APP = "msdflash"
+UNDO = "undo"
+"""Folder in a board's private one: bytes beside an image while their sectors are erased."""
 
 
 class Paths(msgspec.Struct, frozen=True):
@@ -37,6 +40,11 @@ class Paths(msgspec.Struct, frozen=True):
     logs: Path
     runtime: Path
     drives: Path
+
+    def board(self, serial: str) -> Path:
+        """A board's private folder, by its probe's serial: readable where that is plain, unique in any case."""
+        plain = "".join(c for c in serial if c.isascii() and c.isalnum())[-24:]
+        return self.state / "boards" / f"{plain}-{hashlib.sha256(serial.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
     def make(self) -> Paths:
         """Make the private folders (not ``drives``), for this user only. Raises :class:`UsageError` when that cannot be."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sys
 import threading
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from msdflash.daemon.acts import Acts
 from msdflash.daemon.answer import Reporter, told
 from msdflash.daemon.boards import BoardIdentity, board_name, identify
 from msdflash.daemon.config import BoardOptions, Config
@@ -23,7 +23,7 @@ from msdflash.daemon.retry import run_with_help
 from msdflash.daemon.usbhint import UsbHint
 from msdflash.drive.folder import adopt
 from msdflash.errors import HeldError, MsdflashError, UsageError, WorkerError
-from msdflash.job.order import Connection, FlashOrder
+from msdflash.job.order import Connection, EraseOrder, FlashOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -229,9 +229,10 @@ class Daemon:
     def _lane(self, board: _Board) -> Lane:
         serial = board.identity.serial
         options = self._options(serial)
-        state = self._paths.state / "boards" / state_name(serial)
+        state = self._paths.board(serial)
         folder = adopt(board.folder, serial, state)
-        reporter = Reporter(board.identity, self._paths.logs)
+        acts = Acts(state, serial, (*options.actions, *(("unlock",) if options.unlock != "never" else ())))
+        reporter = Reporter(board.identity, self._paths.logs, acts)
         connection = Connection(
             probe=serial,
             target=options.target,
@@ -252,9 +253,11 @@ class Daemon:
                 base=options.base,
                 board_id=board.identity.board_id,
                 allow_locking_images=options.allow_locking_images,
+                unlock=options.unlock == "always",
             ),
             folder,
             state,
+            acts=acts,
             run_job=lambda order, heard: self._run_job(board, order, heard),
             answer=answer,
             resting=reporter.resting,
@@ -266,10 +269,12 @@ class Daemon:
 
     # --- jobs -----------------------------------------------------------------------------------------------------------------
 
-    def _run_job(self, board: _Board, order: FlashOrder, heard: Callable[[Message], None]) -> Outcome:
+    def _run_job(self, board: _Board, order: FlashOrder | EraseOrder, heard: Callable[[Message], None]) -> Outcome:
         serial = board.identity.serial
         known = self._memory.get(serial)
         connection = msgspec.structs.replace(order.connection, pin_proven=known.pin_proven)
+        if isinstance(order, EraseOrder):  # an order to destroy is carried out once, as it was given
+            return self._engine.run(msgspec.structs.replace(order, connection=connection), heard, board.cancel)
         helped = run_with_help(
             msgspec.structs.replace(order, connection=connection),
             self._engine.run,
@@ -309,9 +314,3 @@ class Daemon:
         board.kept[drop.id] = board.logs.get(drop.id, JobLog()).save(self._paths.logs, drop.name, outcome)
         if outcome.broken is not None:
             log.error("%s: %s", board.identity.folder, outcome.broken)
-
-
-def state_name(serial: str) -> str:
-    """Name of the private folder of a board: readable where the serial is plain, unique in any case."""
-    plain = "".join(c for c in serial if c.isascii() and c.isalnum())[-24:]
-    return f"{plain}-{hashlib.sha256(serial.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from msdflash.drive.retire import Fate, fate
+from msdflash.drop.actions import LONGEST, action_of
 from msdflash.drop.intake import Intake, Ready
 from msdflash.drop.journal import Journal, is_full
 from msdflash.drop.names import NameKind, display, name_kind
@@ -272,7 +273,16 @@ def new_drop(sight: Sight, identifier: str | None = None) -> Drop:
     """A drop of what was seen, not yet copied."""
     seen = _as_seen(sight)
     taken_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return Drop(identifier or new_id(), os.fsencode(sight.name), display(sight.name), taken_at=taken_at, kind=sight.kind, **seen)
+    action = action_of(sight.name) if sight.kind is EntryKind.FILE and sight.size <= LONGEST else None
+    return Drop(
+        identifier or new_id(),
+        os.fsencode(sight.name),
+        display(sight.name),
+        taken_at=taken_at,
+        kind=sight.kind,
+        action="" if action is None else action.name,
+        **seen,
+    )
 
 
 def refused_outcome(drop: Drop) -> Outcome:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from msdflash.diagnose.cause import Cause
 from msdflash.diagnose.causes_board import BOARD_CAUSES
 from msdflash.diagnose.causes_chip import CHIP_CAUSES
+from msdflash.diagnose.causes_drive import DRIVE_CAUSES
 from msdflash.diagnose.causes_host import HOST_CAUSES
 from msdflash.diagnose.causes_image import IMAGE_CAUSES
 
 AREAS: dict[str, tuple[Cause, ...]] = {
     "Computer, USB, probe, engine": HOST_CAUSES,
     "The file": IMAGE_CAUSES,
+    "Action files": DRIVE_CAUSES,
     "Power, wires, reset": BOARD_CAUSES,
     "The chip": CHIP_CAUSES,
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from msdflash.drop.actions import LONGEST, action_of
 from msdflash.drop.content import peek
 from msdflash.drop.names import NameKind, name_kind
 from msdflash.drop.settle import Action, Content, Facts, Quiet, Verdict, Writer, judge
@@ -129,6 +130,7 @@ class Intake:
                 asked,
                 None if track.unreadable is None else now - track.unreadable,
                 arriving,
+                track.sight.kind is EntryKind.FILE and track.sight.size <= LONGEST and action_of(track.sight.name) is not None,
             )
             verdict = judge(facts, self.quiet)
             if verdict.action is Action.ASK:

@@ -59,6 +59,7 @@ class Drop(msgspec.Struct, frozen=True):
         facts: measured values for ``cause``.
         retakes: how often the copy was renewed because the file had grown.
         kind: what the entry is.
+        action: name of the action file that it is (see :mod:`msdflash.drop.actions`), or "".
     """
 
     id: str
@@ -76,6 +77,7 @@ class Drop(msgspec.Struct, frozen=True):
     facts: dict[str, Any] = msgspec.field(default_factory=dict)
     retakes: int = 0
     kind: EntryKind = EntryKind.FILE
+    action: str = ""
 
     @property
     def filename(self) -> str:

@@ -62,6 +62,7 @@ class Facts(msgspec.Struct, frozen=True):
     Attributes:
         quiet: seconds since anything about it was last seen to change.
         unreadable: seconds since opening it first failed, or None if it did not fail.
+        action: its name is an action file's, so what is inside does not matter and it may be empty.
         arriving: another entry is still on its way here (an unfinished copy, or a drop not yet answered).
     """
 
@@ -73,6 +74,7 @@ class Facts(msgspec.Struct, frozen=True):
     writer: Writer = Writer.UNASKED
     unreadable: float | None = None
     arriving: bool = False
+    action: bool = False
 
 
 class Action(StrEnum):
@@ -110,6 +112,8 @@ def judge(facts: Facts, quiet: Quiet) -> Verdict:
         if facts.unreadable >= quiet.unreadable:
             return Verdict(Action.REFUSE, cause="unreadable", why="open")
         return Verdict(Action.WAIT, quiet.unreadable - facts.unreadable)
+    if facts.action:
+        return Verdict(Action.WAIT, quiet.whole - facts.quiet) if facts.quiet < quiet.whole else _action(facts)
     for applies, needed, cause, why in (
         (facts.temporary, quiet.temporary, "half-download", "temporary-name"),
         (facts.size == 0, quiet.empty, "image-empty", "size"),
@@ -120,6 +124,11 @@ def judge(facts: Facts, quiet: Quiet) -> Verdict:
                 return Verdict(Action.WAIT, _PATIENT)
             return _refuse_unwritten(facts, quiet, needed, cause, why)
     return _judge_image(facts, quiet)
+
+
+def _action(facts: Facts) -> Verdict:
+    """An action file is read to its end only when an order counts; peeking finds out whether it can be read at all."""
+    return Verdict(Action.PEEK if facts.content is Content.UNSEEN else Action.TAKE)
 
 
 def _judge_image(facts: Facts, quiet: Quiet) -> Verdict:

@@ -18,7 +18,7 @@ from msdflash.engine.account import Account
 from msdflash.engine.channel import Ended, TooLong
 from msdflash.errors import WorkerError
 from msdflash.job.messages import Begin, Finished, Listed, Message, Progress, Ready, decode_message, encode
-from msdflash.job.order import DiagnoseOrder, FlashOrder, ListOrder, Order
+from msdflash.job.order import DiagnoseOrder, EraseOrder, FlashOrder, ListOrder, Order
 from msdflash.job.outcome import Failure, ListedProbe, Outcome, ProbeFacts
 from msdflash.job.steps import Step
 
@@ -84,7 +84,7 @@ class Engine:
 
     def run(
         self,
-        order: FlashOrder | DiagnoseOrder,
+        order: FlashOrder | EraseOrder | DiagnoseOrder,
         on_message: OnMessage | None = None,
         cancel: threading.Event | None = None,
     ) -> Outcome:

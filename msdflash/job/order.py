@@ -40,7 +40,9 @@ class FlashOrder(msgspec.Struct, frozen=True, tag="flash"):
         resumed: an earlier attempt at this drop was interrupted: equal flash is success without programming.
         board_id: four hex digits by which tools know this kind of board, or None: chooses the part of a micro:bit universal hex.
         allow_locking_images: the user ordered for this board that an image may lock the chip.
-        beside: file for the bytes beside the image while their sectors are erased, put back when resumed; or None.
+        run: the program is started afterwards; else the core is left halted at its first instruction.
+        unlock: the user ordered for this board that a locked chip is unlocked, which erases all of it.
+        beside: the board's folder for bytes beside an image while their sectors are erased (see ``worker.undo``), or None.
     """
 
     job: str
@@ -52,7 +54,23 @@ class FlashOrder(msgspec.Struct, frozen=True, tag="flash"):
     resumed: bool = False
     board_id: str | None = None
     allow_locking_images: bool = False
+    run: bool = True
+    unlock: bool = False
     beside: str | None = None
+
+
+class EraseOrder(msgspec.Struct, frozen=True, tag="erase"):
+    """Destroy, on the user's order by name.
+
+    Attributes:
+        job: job id.
+        connection: probe and target.
+        unlock: remove the read-out protection, which erases everything; a chip without one is left alone. Else: erase the whole flash.
+    """
+
+    job: str
+    connection: Connection
+    unlock: bool = False
 
 
 class DiagnoseOrder(msgspec.Struct, frozen=True, tag="diagnose"):
@@ -69,4 +87,4 @@ class ListOrder(msgspec.Struct, frozen=True, tag="list"):
     job: str
 
 
-Order = FlashOrder | DiagnoseOrder | ListOrder
+Order = FlashOrder | EraseOrder | DiagnoseOrder | ListOrder

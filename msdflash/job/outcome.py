@@ -17,7 +17,7 @@ class Failure(msgspec.Struct, frozen=True):
         step: the step that failed.
         kind: short stable word for what failed there: ``no-probe``, ``probe-ambiguous``, ``probe-open``, ``usb``, ``no-dp``,
             ``no-power-ack``, ``no-ap``, ``core-in-reset``, ``no-halt``, ``transfer``, ``wrong-chip``, ``unknown-target``, ``locked``,
-            ``image`` (then ``cause`` is set), ``flash-read``, ``write-protected``, ``ram``, ``algo-readback``, ``algo-init``,
+            ``image`` and ``undo`` (then ``cause`` is set), ``flash-read``, ``write-protected``, ``ram``, ``algo-readback``, ``algo-init``,
             ``algo-timeout``, ``algo-fault``, ``reset-under-algorithm``, ``erase``, ``program``, ``verify``, ``timeout``, ``crash``,
             ``interrupted``, ``cancelled``, ``unexpected``.
         message: one plain sentence for logs; verbatim text of a foreign error goes into the reading ``engine.error``.
@@ -46,6 +46,7 @@ class Changed(msgspec.Struct, frozen=True):
         total: bytes to be programmed: whole pages of the sectors that differ, kept neighbours included; before the plan, of the image.
         verified: bytes read back and found equal, kept neighbours included.
         affected: bytes of all sectors that the image touches: what has to be verified.
+        beside: bytes beside the image that were erased with it and are not known to be back; they are kept on this computer.
         state: how the target was left: ``untouched``, ``running``, ``halted``, ``in-reset``, ``unknown``.
     """
 
@@ -59,6 +60,7 @@ class Changed(msgspec.Struct, frozen=True):
     total: int = 0
     verified: int = 0
     affected: int = 0
+    beside: int = 0
     state: str = "untouched"
 
 
@@ -124,6 +126,7 @@ class Outcome(msgspec.Struct, frozen=True):
         tallies: costs, such as ``sectors_read``, ``sectors_erased``, ``chunks_programmed``.
         log: the last lines of the engine's log.
         proved_at: when the last byte was compared, UTC, ISO 8601; empty while ``proved`` is not.
+        action: name of the action file that was carried out instead of an image, or "".
         broken: why the probe must not be used any more (its worker cannot be ended), or None. Set by the parent only.
     """
 
@@ -142,6 +145,7 @@ class Outcome(msgspec.Struct, frozen=True):
     tallies: dict[str, int] = msgspec.field(default_factory=dict)
     log: tuple[str, ...] = ()
     proved_at: str = ""
+    action: str = ""
     broken: str | None = None
 
 

@@ -53,6 +53,8 @@ def _render(report: Report, causes: int, reasons: int, remedies: int) -> str:
 def headline(report: Report) -> str:
     """What did not happen, and why, in one sentence."""
     name = safe(report.file or (report.image.name if report.image else "") or "The file", 60)
+    if report.action:
+        return f"{name} was not carried out: {safe(report.headline)}."
     if report.outcome == "not-healthy":
         name = safe(report.board or (report.target.name if report.target else "") or "The board", 60)
         return f"{name} is not healthy: {safe(report.headline)}."
@@ -72,7 +74,8 @@ def damage(report: Report) -> str:
     most = "up to " if report.step in {"erase", "program"} else ""
     written = f"{most}{done.programmed} of {done.total} bytes were written" if done.total else f"{most}{done.programmed} bytes were written"
     erased = f"{most}{done.erased} bytes were erased, " if done.erased else ""
-    return f"Flash was changed: {erased}{written}. Do not expect the board to run until a drop succeeds."
+    beside = f" {most}{done.beside} bytes beside the image were erased with it and are missing." if done.beside else ""
+    return f"Flash was changed: {erased}{written}.{beside} Do not expect the board to run until a drop succeeds."
 
 
 def _why(report: Report, most: int, reasons: int) -> list[str]:
@@ -137,6 +140,7 @@ def _done(report: Report) -> list[str]:
     lines += _row("erased", f"yes  {done.erased} bytes" if done.erased else "no")
     lines += _row("programmed", f"{'yes' if done.programmed else 'no'}   {done.programmed}{total} bytes")
     lines += _row("verified", f"{done.verified}{f' of {done.affected}' if done.affected else ''} bytes" if done.verified else "no")
+    lines += _row("beside it", f"{done.beside} bytes are missing from flash" if done.beside else "")
     lines += _row("target now", safe(target_now, 40))
     for tried in report.tried[:2]:
         lines += _row("tried", f"{safe(tried.what, 80)}: {safe(tried.result, 80)}")

@@ -24,6 +24,8 @@ class Verdict(StrEnum):
     NOT_FLASHED = "not-flashed"
     HEALTHY = "healthy"
     NOT_HEALTHY = "not-healthy"
+    DONE = "done"
+    NOT_DONE = "not-done"
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -131,21 +133,23 @@ class Report(msgspec.Struct, frozen=True):
     log: str = ""
     version: str = ""
     notes: tuple[str, ...] = ()
+    action: str = ""
 
     @property
     def good(self) -> bool:
-        """Flashed and proved, or looked at and found healthy."""
-        return self.outcome in {Verdict.FLASHED, Verdict.HEALTHY}
+        """Flashed and proved, looked at and found healthy, or an action file carried out."""
+        return self.outcome in {Verdict.FLASHED, Verdict.HEALTHY, Verdict.DONE}
 
 
 def make_report(outcome: Outcome, diagnosis: Diagnosis, context: Context) -> Report:
     """Join what came out, why, and where it happened. Never raises on odd readings."""
-    failed = outcome.failure is not None or not (outcome.proved or context.diagnosis)
+    failed = outcome.failure is not None or not (outcome.proved or context.diagnosis or outcome.action)
     first = diagnosis.first if failed else None
     lead = first.cause if first else UNEXPLAINED if failed else None
     entry = CATALOGUE[lead] if lead else None
     return Report(
-        outcome=_verdict(failed, context.diagnosis),
+        outcome=_verdict(failed, context.diagnosis, outcome.action),
+        action=outcome.action,
         job=context.job or outcome.job,
         time=context.time,
         cause=lead,
@@ -179,7 +183,9 @@ def make_report(outcome: Outcome, diagnosis: Diagnosis, context: Context) -> Rep
     )
 
 
-def _verdict(failed: bool, diagnosis: bool) -> Verdict:
+def _verdict(failed: bool, diagnosis: bool, action: str) -> Verdict:
+    if action:
+        return Verdict.NOT_DONE if failed else Verdict.DONE
     if diagnosis:
         return Verdict.NOT_HEALTHY if failed else Verdict.HEALTHY
     return Verdict.NOT_FLASHED if failed else Verdict.FLASHED

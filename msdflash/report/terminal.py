@@ -8,6 +8,8 @@ from msdflash.report.fail_txt import damage, headline, remedies_of
 from msdflash.report.text import plain, sentence, wrap
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.text import Text
 
     from msdflash.report.record import Report
@@ -39,10 +41,15 @@ def lines(report: Report, width: int = 79) -> list[str]:
 
 def rich_text(report: Report, width: int = 79) -> Text:
     """The same lines, coloured for a terminal that can show it. The caller decides whether it may (``NO_COLOR``)."""
+    return painted(styled_lines(report, width))
+
+
+def painted(told: Iterable[Line]) -> Text:
+    """Lines with the colour of their role."""
     from rich.text import Text
 
     result = Text()
-    for role, text in styled_lines(report, width):
+    for role, text in told:
         result.append(text + "\n", style=STYLES.get(role, ""))
     return result
 
@@ -57,6 +64,8 @@ def _good(report: Report, width: int) -> list[Line]:
         target = (report.target.name or report.target.part or "") if report.target else ""
         where = plain(report.board or target or "The board", 60)
         text = f"{where} is healthy: it answers on every measurement that was made."
+    elif report.action:
+        text = f"{_name(report)}: done. {done.erased} bytes erased, {report.duration:.1f} s."
     elif report.unchanged:
         text = f"{_name(report)}: already in flash. {done.verified} bytes read back and equal, nothing written, {report.duration:.1f} s."
     else:

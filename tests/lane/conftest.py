@@ -47,7 +47,7 @@ class Rig:
         self.lane: Lane | None = None
         self.thread: threading.Thread | None = None
 
-    def start(self, *, watch: bool = False, run_job: Any = None, answer: Any = None, **changes: Any) -> Lane:
+    def start(self, *, watch: bool = False, run_job: Any = None, answer: Any = None, acts: Any = None, **changes: Any) -> Lane:
         folder = adopt(self.root, "S1", self.state)
         self.lane = Lane(
             msgspec.structs.replace(self.scripted.CONFIG, **changes),
@@ -58,6 +58,7 @@ class Rig:
             resting=self.scripted.resting,
             abort=None if self.abort is None else lambda: self.abort() if self.abort else None,
             notify=self.events.append,
+            acts=acts,
             watch=watch,
         )
         self.thread = threading.Thread(target=self.lane.run, name="lane")

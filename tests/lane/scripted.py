@@ -21,7 +21,7 @@ from msdflash.drive.folder import adopt
 from msdflash.drop.record import Cleared, Record
 from msdflash.drop.settle import Quiet
 from msdflash.job.messages import Begin, Message, Touched
-from msdflash.job.order import Connection, FlashOrder
+from msdflash.job.order import Connection, EraseOrder, FlashOrder
 from msdflash.job.outcome import Changed, Failure, Outcome
 from msdflash.job.readings import latest
 from msdflash.job.steps import Step
@@ -54,11 +54,12 @@ def reporter(record: Path) -> Callable[[Outcome, Drop, Context], Answer]:
     return answer
 
 
-RunJob = Callable[[FlashOrder, Callable[[Message], None]], Outcome]
+RunJob = Callable[[FlashOrder | EraseOrder, Callable[[Message], None]], Outcome]
 
 
 def engine(record: Path, during: Callable[[FlashOrder], None] = lambda order: None) -> RunJob:
-    def run(order: FlashOrder, hear: Callable[[Message], None]) -> Outcome:
+    def run(order: FlashOrder | EraseOrder, hear: Callable[[Message], None]) -> Outcome:
+        assert isinstance(order, FlashOrder)
         data = Path(order.path).read_bytes()
         whole = hashlib.sha256(data).hexdigest() == order.sha256
         text = data[:12].decode("ascii", "replace")
