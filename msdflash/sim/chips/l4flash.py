@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from msdflash.sim.soc import Soc
 
+# Of the registers, what each store of a flash algorithm is judged by: looked up once, not half a million times a MiB.
+_BASE, _CR, _SR, _CR_ADDRESS = reg.BASE, reg.CR, reg.SR, reg.BASE + reg.CR
+_PG, _LOCK, _OPTLOCK, _ERASED, _PROGRAM_SECONDS = reg.PG, reg.LOCK, reg.OPTLOCK, reg.ERASED, reg.PROGRAM_SECONDS
+
 
 class L4Flash:
     """Array, registers and option bytes.
@@ -40,6 +44,7 @@ class L4Flash:
 
     def __init__(self, array: Memory, aliases: tuple[int, ...], dual_bank: bool) -> None:
         self.array = array
+        self._array = array.data
         self.aliases = (array.base, *aliases)
         self.dual_bank = dual_bank
         self.registers = Memory("flash registers", reg.BASE, bytearray(0x1000), volatile=False)
@@ -175,41 +180,29 @@ class L4Flash:
     # --- the processor's stores ---------------------------------------------------------------------------------------
 
     def quick(self, address: int, size: int, value: int) -> bool:
-        """See :class:`msdflash.sim.cpu.StoreWatcher`."""
-        if address & 0xFFFFF000 == reg.BASE:
+        """See :class:`msdflash.sim.cpu.StoreWatcher`. Called four times a double word: most of what programming costs is here."""
+        values, latch = self._values, self._latch
+        cr = values[_CR]
+        if address & 0xFFFFF000 == _BASE:
             # Setting or clearing PG alone, unlocked: nothing else to do. OPTLOCK shows again when the slice ends.
-            if (
-                address == reg.BASE + reg.CR
-                and not value & ~1
-                and size == 4
-                and not self._values[reg.CR] & reg.LOCK
-                and self._latch is None
-            ):
-                self._values[reg.CR] = self._values[reg.CR] & reg.OPTLOCK | value
+            if address == _CR_ADDRESS and not value & ~_PG and size == 4 and not cr & _LOCK and latch is None:
+                values[_CR] = cr & _OPTLOCK | value
                 self._dirty = True
                 return True
             return False
         offset = address & 0xFFFFF
-        if self._quick_store(offset, size, value):
-            return True
+        if size == 4 and cr & ~_OPTLOCK == _PG:
+            if latch is None:
+                if not offset & 7 and not (self._guard[offset >> 11] or values[_SR]) and self._array[offset : offset + 8] == _ERASED:
+                    self._latch, self._careful = (offset, value), False
+                    return True
+            elif latch[0] == offset - 4 and not self._careful:
+                self._latch = None
+                self._seconds += _PROGRAM_SECONDS
+                return True
         # The emulator may carry out the store before it heeds the stop: what is there now must be known.
-        self._kept.setdefault(offset, bytes(self.array.data[offset : offset + size]))
+        self._kept.setdefault(offset, bytes(self._array[offset : offset + size]))
         return False
-
-    def _quick_store(self, offset: int, size: int, value: int) -> bool:
-        if size != 4 or self._values[reg.CR] != reg.PG | self._values[reg.CR] & reg.OPTLOCK:
-            return False
-        latch = self._latch
-        if latch is None:
-            if offset & 7 or self._guard[offset >> 11] or self._values[reg.SR] or self.array.data[offset : offset + 8] != reg.ERASED:
-                return False
-            self._latch, self._careful = (offset, value), False
-            return True
-        if self._careful or latch[0] != offset - 4:
-            return False
-        self._latch = None
-        self._seconds += reg.PROGRAM_SECONDS
-        return True
 
     def before(self, address: int, size: int, value: int) -> None:
         """Keep what a store is about to overwrite."""
