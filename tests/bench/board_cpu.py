@@ -85,11 +85,8 @@ def main() -> int:
                 spent = user + system
                 if not timed:
                     worst = max(worst, spent)
-                print(
-                    f"| {tool} | {options.probe} | {size} | {'on' if timed else 'off'} | {user:.2f} | {system:.2f} | {spent:.2f} | {wall:.1f} "
-                    f"| {spent / wall:.2f} | {transfers} |",
-                    flush=True,
-                )
+                what = f"| {tool} | {options.probe} | {size} | {'on' if timed else 'off'}"
+                print(f"{what} | {user:.2f} | {system:.2f} | {spent:.2f} | {wall:.1f} | {spent / wall:.2f} | {transfers} |", flush=True)
     return int((options.probe, options.size) == ("cmsis-dap", 1 << 20) and worst > MOST_SECONDS)
 
 
