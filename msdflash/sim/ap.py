@@ -9,9 +9,10 @@ from msdflash.sim.bus import BusError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from msdflash.sim.ppb import RegisterPage
+
 ROM_BASE = 0xE00FF003  # Cortex-M4 TRM: ROM table at 0xE00FF000, format and present bits set
-CSW_RESET = 0x03000040  # Prot bits and DeviceEn
-CSW_FIXED = 0x40  # DeviceEn; TrInProg (bit 7) is shown while stalled
+DEVICE_EN, SPIDEN = 0x40, 0x800000  # status bits; TrInProg (bit 7) is shown while stalled
 CSW_WRITABLE = 0x7F000037
 SIZES = {0: 1, 1: 2, 2: 4}
 
@@ -40,7 +41,7 @@ class AccessPort(Protocol):
     """A further access port, of the chip's maker."""
 
     def read(self, register: int) -> int:
-        """Value of a register."""
+        """Value of a register. Raises :class:`Stall`."""
 
     def write(self, register: int, value: int) -> None:
         """Store to a register."""
@@ -52,22 +53,26 @@ class AhbAp:
     Attributes:
         others: the maker's ports by number.
         enabled: CSW.DeviceEn; while it is clear, memory accesses fail (IHI 0031 C2.6.4).
+        hidden: the port is switched off so that it reads as one that is not there, and no access gets through.
         wrap: the address steps within blocks of this size: 4 KiB on Cortex-M3 and M4 (DDI 0337G 11.5); 1 KiB is what IHI 0031 C2.2.2
             promises of any.
     """
 
-    def __init__(self, bus: DebugBus, idr: int, wrap: int = 4096, rom: int = ROM_BASE) -> None:
+    def __init__(self, bus: DebugBus, idr: int, wrap: int = 4096, rom: int = ROM_BASE, csw: int = 0x03000000) -> None:
         self.bus = bus
         self.idr = idr
         self.wrap = wrap
         self._rom = rom
+        self._csw_reset = csw | DEVICE_EN
+        self._csw_fixed = csw & SPIDEN | DEVICE_EN
         self.others: dict[int, AccessPort] = {}
         self.enabled: Callable[[], bool] | None = None
+        self.hidden: Callable[[], bool] | None = None
         self.power_on()
 
     def power_on(self) -> None:
         """State after the supply came up."""
-        self.csw = CSW_RESET
+        self.csw = self._csw_reset
         self.tar = 0
         self.stalled = False
 
@@ -84,10 +89,16 @@ class AhbAp:
         """Read a register: ``(value, failed)``."""
         if number:
             other = self.others.get(number)
-            return (other.read(register) if other is not None else 0), False
+            try:
+                return (other.read(register) if other is not None else 0), False
+            except Stall:
+                self.stalled = True
+                return 0, False
+        if register not in (0x0C, 0x10, 0x14, 0x18, 0x1C) and self.hidden is not None and self.hidden():
+            return 0, False
         if register == 0x00:
             csw = self.csw | (0x80 if self.stalled else 0)
-            return (csw if self._open() else csw & ~CSW_FIXED), False
+            return (csw if self._open() else csw & ~self._csw_fixed), False
         if register == 0x04:
             return self.tar, False
         if register == 0x0C:
@@ -108,7 +119,7 @@ class AhbAp:
                 self.others[number].write(register, data)
             return False
         if register == 0x00:
-            self.csw = (data & CSW_WRITABLE) | CSW_FIXED
+            self.csw = (data & CSW_WRITABLE) | self._csw_fixed
             if self.csw & 7 > 2:
                 self.csw = (self.csw & ~7) | 2
             if self.csw & 0x20:  # packed transfers are not modelled
@@ -127,7 +138,7 @@ class AhbAp:
         return False
 
     def _open(self) -> bool:
-        return self.enabled is None or self.enabled()
+        return (self.enabled is None or self.enabled()) and (self.hidden is None or not self.hidden())
 
     def _access(self, address: int, size: int, data: int | None = None) -> tuple[int, bool]:
         if not self._open():
@@ -171,3 +182,37 @@ class AhbAp:
 
     def _step(self, words: int) -> None:
         self.tar = (self.tar & ~(self.wrap - 1)) | (self.tar + 4 * words & (self.wrap - 1))
+
+
+class SidePort:
+    """An access port beside the processor's: identity, ROM table address, and what little lies behind it."""
+
+    def __init__(self, idr: int, base: int, pages: tuple[RegisterPage, ...] = ()) -> None:
+        self._values = {0xFC: idr, 0xF8: base, 0x00: 0x40}
+        self._pages = pages
+
+    def _page(self) -> RegisterPage | None:
+        address = self._values.get(0x04, 0)
+        return next((page for page in self._pages if page.base <= address < page.base + page.size), None)
+
+    def read(self, register: int) -> int:
+        """Value of a register."""
+        if register != 0x0C:
+            return self._values.get(register, 0)
+        page, address = self._page(), self._values.get(0x04, 0)
+        self._step(address)
+        return page.read(address - page.base & ~3, 4) if page is not None else 0
+
+    def write(self, register: int, value: int) -> None:
+        """Store to a register."""
+        if register in (0x00, 0x04):
+            self._values[register] = value | 0x40 if register == 0x00 else value
+        elif register == 0x0C:
+            page, address = self._page(), self._values.get(0x04, 0)
+            self._step(address)
+            if page is not None:
+                page.write(address - page.base & ~3, 4, value)
+
+    def _step(self, address: int) -> None:
+        if self._values[0x00] & 0x30:
+            self._values[0x04] = address + 4 & 0xFFFFFFFF

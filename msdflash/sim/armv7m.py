@@ -5,6 +5,7 @@ from __future__ import annotations
 # DHCSR, C1.6.2
 C_DEBUGEN, C_HALT, C_STEP, C_MASKINTS = 1, 2, 4, 8
 S_REGRDY, S_HALT, S_SLEEP, S_LOCKUP, S_RETIRE_ST, S_RESET_ST = 1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 24, 1 << 25
+S_SDE = 1 << 20  # Armv8-M (DDI 0553): Secure debugging is on
 DBGKEY = 0xA05F
 # DEMCR, C1.6.5
 VC_CORERESET, VC_MMERR, VC_NOCPERR, VC_CHKERR, VC_STATERR, VC_BUSERR, VC_INTERR, VC_HARDERR = (

@@ -43,5 +43,6 @@ BOARDS = {
     "frdm-k64f": BoardKind("0240", NXP, "FRDM-K64F", "k64f", "k64f"),
     "frdm-kl25z": BoardKind("0200", NXP, "FRDM-KL25Z", "kl25z", "kl25z"),
     "lpc1768-mbed": BoardKind("1010", NXP, "mbed LPC1768", "lpc1768", "lpc1768"),
+    "lpcxpresso55s69": BoardKind("0236", NXP, "LPCXpresso55S69", "lpc55s69", "lpc55s69"),
     "nrf51-dk": BoardKind("1100", NORDIC, "nRF51-DK", "nrf51822", "nrf51"),
 }

@@ -37,7 +37,7 @@ def base(board: str) -> int:
 def program(board: str, version: int = 1, size: int = SIZE) -> bytes:
     """A program that runs on this board, made longer by bytes that differ everywhere and from version to version."""
     chip = BOARDS[board].chip
-    kind = "-any" if BOARDS[board].st_chip else "-lpc" if chip.startswith("lpc") else "-zero"
+    kind = "-any" if BOARDS[board].st_chip else "-m33" if chip.startswith("lpc55") else "-lpc" if chip.startswith("lpc") else "-zero"
     code = (FIRMWARE / f"blinky{'' if version % 2 else '2'}{kind}.bin").read_bytes()
     return code + bytes((7 * index + (index >> 8) + 41 * version) & 0xFF for index in range(size - len(code)))
 

@@ -1,7 +1,8 @@
 """Processor cores as a debugger tells them apart: one row a core.
 
 Sources: technical reference manuals of the cores (Cortex-M0 DDI 0432, M0+ DDI 0484, M3 DDI 0337, M4 DDI 0439, M7 DDI 0489), chapters on
-debug and on identification; Armv6-M ARM (DDI 0419) C1; access port identities as OpenOCD and pyOCD list them from real parts.
+debug and on identification; Armv6-M ARM (DDI 0419) C1; access port identities as OpenOCD and pyOCD list them from real parts. Cortex-M33:
+identification values after its TRM (100230) and the Armv8-M ARM (DDI 0553) from memory, components as in pyOCD's issue 868 (LPC55S69).
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ class CoreKind(msgspec.Struct, frozen=True):
         mainline: Armv7-M: configurable faults with status registers, vector catch for each. Armv6-M has HardFault alone.
         vtor: the vector table can be moved.
         wrap: the access port's address steps within blocks of this size.
+        v8m: Armv8-M with the security extension, debugged in Secure state: CoreSight components, DHCSR.S_SDE.
+        csw: of its memory access port after reset, without DeviceEn.
+        outer: entries of the chip's ROM table behind the one that leads to the core's own, where the chip has one.
     """
 
     model: str
@@ -50,9 +54,20 @@ class CoreKind(msgspec.Struct, frozen=True):
     mainline: bool = True
     vtor: bool = True
     wrap: int = 4096
+    v8m: bool = False
+    csw: int = 0x03000000
+    outer: tuple[int, ...] = ()
 
 
 _SMALL = (_SCS, _DWT, _FPB)
+_FIXED_V8M = {
+    0x004: 1,  # ICTR: up to 64 interrupts
+    0xD40: 0x30, 0xD44: 0x210, 0xD48: 0x200000, 0xD50: 0x101F40, 0xD58: 0x1000000,  # processor features: security extension
+    0xD60: 0x1101110, 0xD64: 0x2212000, 0xD68: 0x20232232, 0xD6C: 0x1111131, 0xD70: 0x1310132,  # instruction sets, with DSP
+    0xD90: 0x800, 0xDD0: 8,  # MPU_TYPE, SAU_TYPE: 8 regions each
+    0xE08: 0x10000,  # DSCSR.CDS: the processor is in Secure state (no program of the bench leaves it)
+    0xFB8: 0xFF, 0xFBC: 0x47702A04,  # DAUTHSTATUS: all debugging on; DDEVARCH
+}  # fmt: skip
 CORES = {
     "cortex-m0": CoreKind(
         "M0", 0x410CC200, 0x04770021, (0x008, 0x00A, 0x00B), _SMALL, breakpoints=4, mainline=False, vtor=False, wrap=1024
@@ -71,6 +86,21 @@ CORES = {
         breakpoints=8,
         fpb_version=2,
         wrap=1024,
+    ),
+    "cortex-m33": CoreKind(
+        "M33",
+        0x410FD213,
+        0x84770001,
+        (0xD21, 0xD21, 0xD21),
+        (_SCS, _DWT, _FPB, _ITM),
+        0x4C9,
+        fixed={**_FIXED_V8M, **_FPU},
+        breakpoints=8,
+        fpb_version=2,
+        wrap=1024,
+        v8m=True,
+        csw=0x43800000,  # HNONSEC, HPROT, SPIDEN
+        outer=(0xFFF42003,),  # TPIU
     ),
     "cortex-m4": CoreKind("M4", 0x410FC241, 0x24770011, fixed={**_FIXED_V7M, **_FPU}),
 }

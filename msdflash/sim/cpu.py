@@ -204,6 +204,10 @@ class Cpu:
         """Make the processor's own reads of a mapped memory fail, or allow them again. Stores still reach their watchers."""
         self._uc.mem_protect(base, size, unicorn.UC_PROT_WRITE if forbidden else unicorn.UC_PROT_ALL)
 
+    def shut(self, base: int, size: int, shut: bool) -> None:
+        """Make every access of the processor to a mapped memory fail, fetching included; or let it read and fetch, never store."""
+        self._uc.mem_protect(base, size, unicorn.UC_PROT_NONE if shut else unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+
     def protect(self, base: int, size: int) -> None:
         """Make the processor's stores to a mapped memory fail."""
         self._uc.mem_protect(base, size, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)

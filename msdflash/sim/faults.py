@@ -345,6 +345,7 @@ FAULTS = {
     "approtect": Fault("", "", "an nRF: UICR shuts the access port (nRF52) or hides code memory (nRF51)", _lock("approtect")),
     "security": Fault("", "", "a Kinetis: the flash configuration field secures the chip", _lock("security")),
     "crp": Fault("", "", "an LPC: the word at 0x2FC forbids debugging", _lock("crp")),
+    "debug-lock": Fault("", "", "an LPC55: the customer's page of the flash (CMPA) shuts debugging", _lock("debug-lock")),
     "flash-busy": Fault("", "", "the next flash operation begins and never ends: BSY stays set", _flash_busy),
     "bad-cell": Fault("[ADDR]", "", "one bit of a programming unit always comes out inverted, without a flag", _bad_cell),
     "corrupt-write": Fault(

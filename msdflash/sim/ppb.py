@@ -41,6 +41,13 @@ def identification(part: int, designer: tuple[int, int], kind: int, revision: in
     }
 
 
+def component(part: int, kind: CoreKind, arch: int, revision: int) -> dict[int, int]:
+    """Identification of a part of the core: with DEVARCH on Armv8-M (DDI 0553, from memory), of the generic class before."""
+    if kind.v8m:
+        return {**identification(part, ARM_DESIGNER, CLASS_DEBUG), 0xFBC: arch}
+    return identification(part, ARM_DESIGNER, CLASS_GENERIC, revision)
+
+
 class RegisterPage:
     """4 KiB of word registers: constants by offset, the rest keeps what is written. Sub-word accesses work on the word."""
 
@@ -85,7 +92,7 @@ class Dwt(RegisterPage):
     """Data watchpoint and trace: the PC sample and the cycle counter. Comparators only keep their values."""
 
     def __init__(self, core: Core) -> None:
-        super().__init__(DWT_BASE, identification(core.kind.parts[1], ARM_DESIGNER, CLASS_GENERIC, 3))
+        super().__init__(DWT_BASE, component(core.kind.parts[1], core.kind, 0x47701A02, 3))
         self._core = core
 
     def load(self, word: int) -> int:
@@ -103,7 +110,7 @@ class Fpb(RegisterPage):
     """Flash patch and breakpoint: six instruction comparators; remapping and literal comparators only keep their values."""
 
     def __init__(self, core: Core) -> None:
-        super().__init__(FPB_BASE, identification(core.kind.parts[2], ARM_DESIGNER, CLASS_GENERIC, 2))
+        super().__init__(FPB_BASE, component(core.kind.parts[2], core.kind, 0x47701A03, 2))
         self._core = core
 
     def load(self, word: int) -> int:
@@ -136,7 +143,7 @@ class Scs(RegisterPage):
 
     def __init__(self, core: Core) -> None:
         kind = core.kind
-        super().__init__(SCS_BASE, {**identification(kind.parts[0], ARM_DESIGNER, CLASS_GENERIC), **kind.fixed, 0xD00: kind.cpuid})
+        super().__init__(SCS_BASE, {**component(kind.parts[0], kind, 0x47702A04, 0), **kind.fixed, 0xD00: kind.cpuid})
         self._core = core
 
     # Replay interface: a store from the processor ends its slice, so that what it made pending is seen at once.
@@ -289,7 +296,7 @@ def rom_tables(base: int, part: int, designer: tuple[int, int], kind: CoreKind) 
     if base == ROM_BASE:
         return [_rom_table(base, part, designer, kind.rom_entries)]
     link = (ROM_BASE - base & 0xFFFFF000) | 3
-    return [_rom_table(base, part, designer, (link,)), _rom_table(ROM_BASE, kind.table_part, ARM_DESIGNER, kind.rom_entries)]
+    return [_rom_table(base, part, designer, (link, *kind.outer)), _rom_table(ROM_BASE, kind.table_part, ARM_DESIGNER, kind.rom_entries)]
 
 
 def _rom_table(base: int, part: int, designer: tuple[int, int], entries: Sequence[int]) -> RegisterPage:
@@ -299,8 +306,14 @@ def _rom_table(base: int, part: int, designer: tuple[int, int], entries: Sequenc
     return RegisterPage(base, constants)
 
 
-def trace_components() -> list[RegisterPage]:
+def trace_components(kind: CoreKind) -> list[RegisterPage]:
     """ITM, TPIU and ETM: identification only."""
+    if kind.v8m:
+        part = kind.parts[0]
+        return [
+            RegisterPage(ITM_BASE, {**component(part, kind, 0x47701A01, 0), 0xFCC: 0x43}),
+            RegisterPage(TPIU_BASE, {**identification(part, ARM_DESIGNER, CLASS_DEBUG), 0xFC8: 0xCA0, 0xFCC: 0x11}),
+        ]
     return [
         RegisterPage(ITM_BASE, identification(0x001, ARM_DESIGNER, CLASS_GENERIC, 3)),
         RegisterPage(TPIU_BASE, {**identification(0x9A1, ARM_DESIGNER, CLASS_DEBUG), 0xFC8: 0xCA1, 0xFCC: 0x11}),

@@ -83,6 +83,10 @@ class Habits:
         """CSW.DeviceEn of the memory access port."""
         return True
 
+    def memory_port_hidden(self) -> bool:
+        """The memory access port reads as one that is not there."""
+        return False
+
     def pin_works(self) -> bool:
         """Whether nRESET is connected to anything inside."""
         return True
@@ -125,8 +129,9 @@ class Soc:
         self.core = Core(self.cpu, self._core_read, self._core_store, kind)
         self.core.set_vectors(self.habits.vectors)
         self.core.pc_samples = self.habits.pc_samples
-        self.ap = AhbAp(self, kind.ap_idr, kind.wrap, self.habits.rom_table | 3)
+        self.ap = AhbAp(self, kind.ap_idr, kind.wrap, self.habits.rom_table | 3, kind.csw)
         self.ap.enabled = self.habits.memory_port_open
+        self.ap.hidden = self.habits.memory_port_hidden
         self.ap.others = self.habits.ports()
         self.dp = SwDp(chip.dpidr, self.ap)
         self.ignored_in_reset = False
@@ -141,7 +146,7 @@ class Soc:
         chip.attach(self)
         scs = ppb.Scs(self.core)
         tables = ppb.rom_tables(self.habits.rom_table, chip.rom_part, chip.designer, kind)
-        trace = ppb.trace_components() if kind.mainline else []
+        trace = ppb.trace_components(kind) if kind.mainline else []
         for page in (scs, ppb.Dwt(self.core), ppb.Fpb(self.core), *tables, *trace):
             self.bus.add(page)
             self.cpu.map_device(page, scs if page is scs else None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msdflash.sim.ap import SidePort
 from msdflash.sim.bus import Memory
 from msdflash.sim.chips.controller import KEYS, OPTION_KEYS, FlashController, KeyLock
 from msdflash.sim.chips.rcc import Clocks, Rcc
@@ -276,40 +277,6 @@ class H7Flash(FlashController):
     def _by_words(self, address: int, length: int) -> bool:
         first = self._offset(address)
         return any(first - WORD < word < first + length for word in self.damaged)
-
-
-class SidePort:
-    """An access port beside the processor's: identity, ROM table address, and what little lies behind it."""
-
-    def __init__(self, idr: int, base: int, pages: tuple[RegisterPage, ...] = ()) -> None:
-        self._values = {0xFC: idr, 0xF8: base, 0x00: 0x40}
-        self._pages = pages
-
-    def _page(self) -> RegisterPage | None:
-        address = self._values.get(0x04, 0)
-        return next((page for page in self._pages if page.base <= address < page.base + page.size), None)
-
-    def read(self, register: int) -> int:
-        """Value of a register."""
-        if register != 0x0C:
-            return self._values.get(register, 0)
-        page, address = self._page(), self._values.get(0x04, 0)
-        self._step(address)
-        return page.read(address - page.base & ~3, 4) if page is not None else 0
-
-    def write(self, register: int, value: int) -> None:
-        """Store to a register."""
-        if register in (0x00, 0x04):
-            self._values[register] = value | 0x40 if register == 0x00 else value
-        elif register == 0x0C:
-            page, address = self._page(), self._values.get(0x04, 0)
-            self._step(address)
-            if page is not None:
-                page.write(address - page.base & ~3, 4, value)
-
-    def _step(self, address: int) -> None:
-        if self._values[0x00] & 0x30:
-            self._values[0x04] = address + 4 & 0xFFFFFFFF
 
 
 class Ways(Habits):

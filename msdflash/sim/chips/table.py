@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from msdflash.sim.chips import kinetis, lpc17, nrf, stm32f1, stm32f429
+from msdflash.sim.chips.lpc55 import Lpc55S69
 from msdflash.sim.chips.stm32f4 import Stm32F411
 from msdflash.sim.chips.stm32h7 import Stm32H743
 from msdflash.sim.chips.stm32l0 import Stm32L031
@@ -25,6 +26,7 @@ CHIPS: dict[str, Callable[[int], Chip]] = {
     "stm32l031x6": Stm32L031,
     **{name: partial(kinetis.Kinetis, part) for name, part in kinetis.PARTS.items()},
     lpc17.Lpc1768.name: lpc17.Lpc1768,
+    Lpc55S69.name: Lpc55S69,
     **{name: partial(nrf.Nrf, part) for name, part in nrf.PARTS.items()},
 }
 """Takes a serial number, which goes into the chip's unique id."""
