@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from msdflash.report.terminal import Line
 
 
 def say(text: str = "") -> None:
@@ -20,6 +26,18 @@ def complain(text: str) -> None:
 def note(text: str) -> None:
     """Something by the way; never part of the result."""
     _write(sys.stderr, text)
+
+
+def say_lines(lines: Sequence[Line]) -> None:
+    """Lines with roles: coloured where standard output can show it and ``NO_COLOR`` does not forbid it, else as plain text."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        say("\n".join(text for _, text in lines))
+        return
+    from rich.console import Console
+
+    from msdflash.report.terminal import painted
+
+    Console(soft_wrap=True).print(painted(lines), end="")
 
 
 def say_json(value: Any) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
 import msdflash
-from msdflash.cli.output import complain, say
+from msdflash.cli.output import complain, say, say_lines
 from msdflash.cli.session import chip_state
 from msdflash.diagnose.rules import diagnose
 from msdflash.drop.record import new_id
@@ -68,10 +66,5 @@ def conclude(session: Session, outcome: Outcome, context: Context, *, as_json: b
 
 
 def show(report: Report) -> None:
-    """The report as text, coloured where standard output can show it and ``NO_COLOR`` does not forbid it."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        say("\n".join(terminal.lines(report)))
-        return
-    from rich.console import Console
-
-    Console().print(terminal.rich_text(report), end="")
+    """The report as text, coloured where that can be seen."""
+    say_lines(terminal.styled_lines(report))
