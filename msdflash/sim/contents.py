@@ -31,13 +31,14 @@ class Content(NamedTuple):
 
 def base(board: str) -> int:
     """Where the main flash of a board's chip begins."""
-    return 0x08000000 if BOARDS[board].st_chip else 0
+    return 0x08000000 if BOARDS[board].st_chip else 0x10000000 if BOARDS[board].chip == "rp2040" else 0
 
 
 def program(board: str, version: int = 1, size: int = SIZE) -> bytes:
     """A program that runs on this board, made longer by bytes that differ everywhere and from version to version."""
     chip = BOARDS[board].chip
     kind = "-any" if BOARDS[board].st_chip else "-m33" if chip.startswith("lpc55") else "-lpc" if chip.startswith("lpc") else "-zero"
+    kind = "-xip" if chip == "rp2040" else kind
     code = (FIRMWARE / f"blinky{'' if version % 2 else '2'}{kind}.bin").read_bytes()
     return code + bytes((7 * index + (index >> 8) + 41 * version) & 0xFF for index in range(size - len(code)))
 

@@ -38,9 +38,17 @@ class Debugger:
             self.port.sequence(data, bits)
         return self.dp_read(IDCODE)
 
-    def connect(self) -> int:
+    def select(self, target: int) -> int:
+        """Wake sleeping ports (IHI 0031 B5.3.4), line reset, TARGETSEL (B4.3.4), then DPIDR. Raises :class:`Fault` for silence."""
+        alert = 0x19BC0EA2E3DDAFE986852D956209F392
+        word = target | (target.bit_count() & 1) << 32
+        for value, bits in ((0xFF | alert << 8, 136), (0x1A0, 12), ((1 << 51) - 1, 51), (0, 2), (0x99, 8), (0, 5), (word, 33), (0, 2)):
+            self.port.sequence(value.to_bytes((bits + 7) // 8, "little"), bits)
+        return self.dp_read(IDCODE)
+
+    def connect(self, target: int | None = None) -> int:
         """Wake the port, power the debug domain up, choose word accesses with increment; DPIDR."""
-        dpidr = self.wake()
+        dpidr = self.wake() if target is None else self.select(target)
         self.port.transfer(DP_WRITE, 0x1E)
         self.dp_write(CTRL, POWER_UP)
         self.dp_write(SELECT, 0)

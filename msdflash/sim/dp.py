@@ -42,11 +42,13 @@ class SwDp:
         ctrl: request bits and sticky flags of CTRL/STAT.
         debug_power: the chip grants debug power when it is asked for.
         deaf: the port hears nothing at all.
+        banked: read-only registers at address 4 by DPBANKSEL: TARGETID is bank 2, DLPIDR bank 3 (IHI 0031 B2.2.5, B2.2.10).
     """
 
     def __init__(self, dpidr: int, ap: AhbAp) -> None:
         self.dpidr = dpidr
         self.ap = ap
+        self.banked: dict[int, int] = {}
         self._ones = 0
         self._shift = 0
         self._after_reset_bits = -1
@@ -66,6 +68,10 @@ class SwDp:
         self._need_dpidr = True
         self._ones = 0
         self._after_reset_bits = -1
+
+    def chosen(self) -> SwDp | None:
+        """Who answers the next transfer: this port. See :class:`msdflash.sim.multidrop.Multidrop` for several on one line."""
+        return self
 
     def sequence(self, data: bytes, bits: int) -> None:
         """Bits on SWDIO outside of a transfer: find line resets and the protocol selection in them."""
@@ -100,6 +106,16 @@ class SwDp:
         self._listening = self._swd
         self._need_dpidr = True
         self.select = 0
+
+    def line_reset(self) -> None:
+        """A line reset that somebody else saw, on a port that speaks nothing but SWD."""
+        self._swd = True
+        self._line_reset()
+
+    @property
+    def fresh(self) -> bool:
+        """Nothing was read since the last line reset."""
+        return self._need_dpidr
 
     def refuse_write(self) -> None:
         """The data phase of a write arrived with wrong parity (IHI 0031 B4.2.6): the write is dropped and WDATAERR set."""
@@ -146,7 +162,7 @@ class SwDp:
             if self.select & 0xF == 1:
                 return self.dlcr
             if self.select & 0xF:
-                return 0
+                return self.banked.get(self.select & 0xF, 0)
             return self._status()
         if address == 0x8:  # RESEND, IHI 0031 B2.2.8
             return self._last

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from msdflash.sim.chips.qspi import Qspi
 from msdflash.sim.link import Noise, WriteTrap
 
 if TYPE_CHECKING:
@@ -264,7 +265,8 @@ def _lock(name: str) -> Callable[[Bench, str], Callable[[], None]]:
         flash = _flash(board)
         kind = getattr(flash, "lock", "rdp1")
         if kind != name:
-            raise FaultError(f"the lock of the {board.soc.chip.name} is the fault {kind!r}")
+            lock = f"the lock of the {board.soc.chip.name} is the fault {kind!r}"
+            raise FaultError(lock if kind else f"the {board.soc.chip.name} has no lock")
         return flash.protect_reads()
 
     return apply
@@ -293,6 +295,21 @@ def _bad_cell(board: Bench, argument: str) -> Callable[[], None]:
 
     def undo() -> None:
         flash.bad_cells.pop(first, None)
+        flash.refresh()
+
+    return undo
+
+
+def _qspi_open(board: Bench, argument: str) -> Callable[[], None]:
+    level = {"ff": 0xFF, "00": 0x00}[_one_of(argument, ("ff", "00"))]
+    flash = _flash(board)
+    if not isinstance(flash, Qspi):
+        raise FaultError(f"the flash of the {board.soc.chip.name} is inside the chip")
+    flash.silent = level
+    flash.refresh()
+
+    def undo() -> None:
+        flash.silent = None
         flash.refresh()
 
     return undo
@@ -348,6 +365,7 @@ FAULTS = {
     "debug-lock": Fault("", "", "an LPC55: the customer's page of the flash (CMPA) shuts debugging", _lock("debug-lock")),
     "flash-busy": Fault("", "", "the next flash operation begins and never ends: BSY stays set", _flash_busy),
     "bad-cell": Fault("[ADDR]", "", "one bit of a programming unit always comes out inverted, without a flag", _bad_cell),
+    "qspi-open": Fault("[ff|00]", "ff", "an external flash does not answer: its data lines read as ones or as zeros", _qspi_open),
     "corrupt-write": Fault(
         "ADDR[:FROM[:COUNT]]", "0x20001000", "two bits flip on the way in writes to an address; parity stays right",
         _trap("corrupt-write", refuse=False),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from msdflash.sim.dp import SwDp
+    from msdflash.sim.multidrop import Multidrop
     from msdflash.sim.wires import Wires
 
 DRW_WRITE = AP | 0x0C
@@ -99,7 +100,7 @@ class Link:
 
     def __init__(self, wires: Wires) -> None:
         self.wires = wires
-        self.dp: SwDp | None = None
+        self.dp: SwDp | Multidrop | None = None
         self.broken = False
         self.clamped = False
         self.noise: Noise | None = None
@@ -112,9 +113,8 @@ class Link:
     def sequence(self, data: bytes, bits: int) -> None:
         """See the target port."""
         self._settle()
-        dp = self._reached()
-        if dp is not None:
-            dp.sequence(data, bits)
+        if self.dp is not None and not self.broken and self.wires.powered:
+            self.dp.sequence(data, bits)
 
     def transfer(self, request: int, data: int = 0) -> tuple[int, int]:
         """See the target port."""
@@ -194,7 +194,7 @@ class Link:
             self.after()
 
     def _reached(self) -> SwDp | None:
-        return None if self.broken or not self.wires.powered else self.dp
+        return None if self.broken or not self.wires.powered or self.dp is None else self.dp.chosen()
 
     def _patient(self, request: int, data: int, retries: int) -> tuple[int, int]:
         answer = self._one(request, data)
@@ -242,35 +242,35 @@ class Link:
                 data ^= FLIPPED
         return data, False
 
-    def _allowance(self, request: int, count: int) -> int:
-        """How many of ``count`` transfers are sure to be undisturbed and may go as a block."""
+    def _allowance(self, request: int, count: int) -> tuple[int, SwDp | None]:
+        """How many of ``count`` transfers are sure to be undisturbed and may go as a block, and to whom."""
         dp = self._reached()
         if dp is None or not dp.fast(request):
-            return 0
-        return min(count, self.noise.left) if self.noise is not None else count
+            return 0, None
+        return (min(count, self.noise.left) if self.noise is not None else count), dp
 
     def _quick_read(self, request: int, count: int) -> bytes:
         """Reads in the middle of a posted run. Each returns the word of the read before, so one word is in flight throughout."""
-        count = self._allowance(request, count)
-        if not count or self.dp is None:
+        count, dp = self._allowance(request, count)
+        if not count or dp is None:
             return b""
-        in_flight = self.dp.rdbuff
-        data = self.dp.read_block(count)
+        in_flight = dp.rdbuff
+        data = dp.read_block(count)
         moved = len(data) // 4
         self._account(moved)
         return in_flight.to_bytes(4, "little") + data[:-4] if moved else b""
 
     def _quick_write(self, request: int, words: bytes) -> int:
-        count = self._allowance(request, len(words) // 4)
-        if not count or self.dp is None:
+        count, dp = self._allowance(request, len(words) // 4)
+        if not count or dp is None:
             return 0
-        start = self.dp.ap.next_address()
+        start = dp.ap.next_address()
         for trap in self.traps.values():
             if start <= trap.address < start + 4 * count:
                 count = (trap.address - start) // 4
             elif trap.address < start < trap.address + 4:
                 return 0
-        moved = self.dp.write_block(words[: 4 * count]) if count else 0
+        moved = dp.write_block(words[: 4 * count]) if count else 0
         self._account(moved)
         return moved
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from msdflash.sim.ap import AccessPort
+    from msdflash.sim.multidrop import Multidrop
 
 PPB_START, PPB_END = 0xE0000000, 0xE0100000
 SRAM_START, PERIPHERAL_START = 0x20000000, 0x40000000
@@ -72,6 +73,8 @@ class Habits:
     pc_samples = True
     rom_table = ppb.ROM_BASE
 
+        pin_clears_port: nRESET also puts the debug port into its power-on state.
+        resets_core_only: SYSRESETREQ resets the processor and nothing around it.
     def fitted(self, soc: Soc) -> None:
         """The chip was put together."""
 
@@ -80,12 +83,17 @@ class Habits:
         return {}
 
     def memory_port_open(self) -> bool:
+    pin_clears_port = False
+    resets_core_only = False
         """CSW.DeviceEn of the memory access port."""
         return True
 
     def memory_port_hidden(self) -> bool:
         """The memory access port reads as one that is not there."""
         return False
+
+    def closed(self) -> None:
+        """The chip is taken apart."""
 
     def pin_works(self) -> bool:
         """Whether nRESET is connected to anything inside."""
@@ -133,7 +141,7 @@ class Soc:
         self.ap.enabled = self.habits.memory_port_open
         self.ap.hidden = self.habits.memory_port_hidden
         self.ap.others = self.habits.ports()
-        self.dp = SwDp(chip.dpidr, self.ap)
+        self.dp: SwDp | Multidrop = SwDp(chip.dpidr, self.ap)
         self.ignored_in_reset = False
         self.flash_seconds = 0.0
         self.flash_changed = False
@@ -184,6 +192,7 @@ class Soc:
         self.cpu.invalidate_all()
         self.ap.power_on()
         self.dp.power_on()
+        self.habits.closed()
         self.chip.power_on()
         self.chip.system_reset("power")
         if reset_high or not self.habits.pin_works():
@@ -232,12 +241,15 @@ class Soc:
     def _internal_reset(self, system: bool) -> None:
         if not self.powered:
             return
-        if not system:
+        if not system or self.habits.resets_core_only:
             self.core.enter_reset()
             self.core.leave_reset()
             return
         lockup, self._lockup = self._lockup, False
         self.reset("lockup" if lockup else "software")
+            if self.habits.pin_clears_port:
+                self.ap.power_on()
+                self.dp.power_on()
 
     def reset(self, cause: str) -> None:
         """A system reset that the chip itself makes; it pulls nRESET low for a moment."""

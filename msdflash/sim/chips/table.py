@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from msdflash.sim.chips import kinetis, lpc17, nrf, stm32f1, stm32f429
+from msdflash.sim.chips import kinetis, lpc17, nrf, rp2040, stm32f1, stm32f429
 from msdflash.sim.chips.lpc55 import Lpc55S69
 from msdflash.sim.chips.stm32f4 import Stm32F411
 from msdflash.sim.chips.stm32h7 import Stm32H743
@@ -28,5 +28,6 @@ CHIPS: dict[str, Callable[[int], Chip]] = {
     lpc17.Lpc1768.name: lpc17.Lpc1768,
     Lpc55S69.name: Lpc55S69,
     **{name: partial(nrf.Nrf, part) for name, part in nrf.PARTS.items()},
+    rp2040.Rp2040.name: rp2040.Rp2040,
 }
 """Takes a serial number, which goes into the chip's unique id."""
