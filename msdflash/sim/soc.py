@@ -61,6 +61,8 @@ class Habits:
         core: name of the core in :data:`msdflash.sim.cores.CORES`.
         debug_in_reset: under nRESET the debug port is ``alive``, answers without granting debug power (``no-power``) or is ``silent``.
         pin_clears_debug: nRESET also clears the core's debug registers.
+        pin_clears_port: nRESET also puts the debug port into its power-on state.
+        resets_core_only: SYSRESETREQ resets the processor and nothing around it.
         vectors: where the core finds its vector table after reset.
         pc_samples: DWT_PCSR is implemented; it need not be on Armv6-M (DDI 0419 C1.8).
         rom_table: where the access port says the chip's ROM table is. If that is not the core's own one, it points to it.
@@ -69,31 +71,29 @@ class Habits:
     core = DEFAULT_CORE
     debug_in_reset = "alive"
     pin_clears_debug = False
+    pin_clears_port = False
+    resets_core_only = False
     vectors = 0
     pc_samples = True
     rom_table = ppb.ROM_BASE
 
-        pin_clears_port: nRESET also puts the debug port into its power-on state.
-        resets_core_only: SYSRESETREQ resets the processor and nothing around it.
     def fitted(self, soc: Soc) -> None:
         """The chip was put together."""
+
+    def closed(self) -> None:
+        """The chip is taken apart."""
 
     def ports(self) -> dict[int, AccessPort]:
         """The maker's own access ports by number."""
         return {}
 
     def memory_port_open(self) -> bool:
-    pin_clears_port = False
-    resets_core_only = False
         """CSW.DeviceEn of the memory access port."""
         return True
 
     def memory_port_hidden(self) -> bool:
         """The memory access port reads as one that is not there."""
         return False
-
-    def closed(self) -> None:
-        """The chip is taken apart."""
 
     def pin_works(self) -> bool:
         """Whether nRESET is connected to anything inside."""
@@ -168,6 +168,7 @@ class Soc:
 
     def close(self) -> None:
         """Break the links into the emulator."""
+        self.habits.closed()
         self.cpu.close()
         self.before_slice.clear()
         self.after_slice.clear()
@@ -192,7 +193,6 @@ class Soc:
         self.cpu.invalidate_all()
         self.ap.power_on()
         self.dp.power_on()
-        self.habits.closed()
         self.chip.power_on()
         self.chip.system_reset("power")
         if reset_high or not self.habits.pin_works():
@@ -207,6 +207,9 @@ class Soc:
         elif not self._held and self.habits.pin_works():
             self._hold(True)
             self.ap.stalled = False
+            if self.habits.pin_clears_port:
+                self.ap.power_on()
+                self.dp.power_on()
             if self.habits.pin_clears_debug:
                 self.core.power_on()
             else:
@@ -247,9 +250,6 @@ class Soc:
             return
         lockup, self._lockup = self._lockup, False
         self.reset("lockup" if lockup else "software")
-            if self.habits.pin_clears_port:
-                self.ap.power_on()
-                self.dp.power_on()
 
     def reset(self, cause: str) -> None:
         """A system reset that the chip itself makes; it pulls nRESET low for a moment."""
