@@ -65,10 +65,17 @@ class EccFlash(NorFlash):
             soc.cpu.shut(memory.base, memory.size, True)
 
     def settle(self) -> None:
-        """Somebody put bytes into the array from outside, as if programmed long ago: where they stand, pages are written."""
+        """Somebody put bytes into the array from outside, as if programmed long ago: where they stand, pages are written.
+
+        Up to 4 KiB of 0xFF between two such pages count as part of the same program.
+        """
+        last = -BLOCK
         for page, state in enumerate(self.pages):
             if state == BLANK and self.array.data[page * PAGE : (page + 1) * PAGE] != EMPTY:
-                self.pages[page] = WRITTEN
+                between = range(last + 1, page) if page - last <= BLOCK // PAGE else range(0)
+                for found in (*between, page):
+                    self.pages[found] = WRITTEN
+                last = page
         self.changed()
 
     def reset(self) -> None:
