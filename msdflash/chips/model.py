@@ -89,32 +89,36 @@ class WrpArea(msgspec.Struct, frozen=True):
         shift: lowest bit of the unit bits (bit kinds), or of the start page (range kind).
         end_shift: lowest bit of the end page (range kind).
         width: bits of a page number (range kind).
+        share: the flash, whatever its length, in so many equal units; then ``units`` is empty.
     """
 
     address: int
     base: int
-    units: tuple[int, ...]
+    units: tuple[int, ...] = ()
     shift: int = 0
     end_shift: int = 16
     width: int = 8
+    share: int = 0
 
 
 class WrpRule(msgspec.Struct, frozen=True):
     """How a family codes write protection.
 
     Attributes:
-        kind: ``range`` (start and end page, start above end means none), ``zero`` (a clear bit protects) or ``one`` (a
-            set bit protects).
+        kind: ``range`` (start and end page, start above end means none), ``zero`` (a clear bit protects), ``one`` (a
+            set bit protects) or ``length`` (that many bytes from the base on are protected; all ones mean none).
         areas: the registers.
         tail: the last bit stands for all the rest of the flash.
         flip: ``(register, value)`` of the bit that gives the bits another meaning (read protection of areas). Where it
             has that value, :meth:`protected` must not be used.
+        gate: ``(register, value)`` without which nothing is protected.
     """
 
     kind: str
     areas: tuple[WrpArea, ...]
     tail: bool = False
     flip: tuple[Register, int] | None = None
+    gate: tuple[Register, int] | None = None
 
     def protected(self, words: tuple[int, ...], flash: tuple[int, int]) -> tuple[tuple[int, int], ...]:
         """Write-protected ``(first, last)`` addresses.
@@ -125,7 +129,12 @@ class WrpRule(msgspec.Struct, frozen=True):
         """
         ranges: list[tuple[int, int]] = []
         for area, word in zip(self.areas, words, strict=True):
-            ranges += self._range(area, word) if self.kind == "range" else self._bits(area, word, sum(flash))
+            if self.kind == "range":
+                ranges += self._range(area, word)
+            elif self.kind == "length":
+                ranges += [(area.base, area.base + word - 1)] if 0 < word < 0xFFFF_FFFF else []
+            else:
+                ranges += self._bits(area, word, flash)
         first, end = flash[0], sum(flash)
         cut = sorted((max(a, first), min(b, end - 1)) for a, b in ranges if b >= first and a < end)
         merged: list[tuple[int, int]] = []
@@ -141,11 +150,12 @@ class WrpRule(msgspec.Struct, frozen=True):
         start, end, page = word >> area.shift & mask, word >> area.end_shift & mask, area.units[0]
         return [(area.base + start * page, area.base + (end + 1) * page - 1)] if start <= end else []
 
-    def _bits(self, area: WrpArea, word: int, flash_end: int) -> list[tuple[int, int]]:
+    def _bits(self, area: WrpArea, word: int, flash: tuple[int, int]) -> list[tuple[int, int]]:
         ranges = []
-        first = area.base
-        for index, length in enumerate(area.units):
-            last = flash_end - 1 if self.tail and index == len(area.units) - 1 else first + length - 1
+        first, flash_end = area.base, sum(flash)
+        units = (flash[1] // area.share,) * area.share if area.share else area.units
+        for index, length in enumerate(units):
+            last = flash_end - 1 if self.tail and index == len(units) - 1 else first + length - 1
             if (word >> (area.shift + index) & 1) == (self.kind == "one") and first < flash_end:
                 ranges.append((first, last))
             first += length
@@ -185,6 +195,25 @@ class Freeze(msgspec.Struct, frozen=True):
     bits: int
 
 
+class Critical(msgspec.Struct, frozen=True):
+    """Words in the main flash whose *erased* value locks the chip at its next reset. They are written right after they were erased,
+    before anything else, and repaired first when a job fails.
+
+    Attributes:
+        address: first of them, at a programming unit's start.
+        length: bytes, whole programming units.
+        field: the field that decides.
+        open: its value while the chip stays open.
+        effect: what another value does, in a few words.
+    """
+
+    address: int
+    length: int
+    field: Register
+    open: int
+    effect: str
+
+
 class Timing(msgspec.Struct, frozen=True):
     """Worst-case flash times of a data sheet, in seconds.
 
@@ -194,6 +223,7 @@ class Timing(msgspec.Struct, frozen=True):
         unit: bytes of a programming unit.
         mass_erase: the whole flash (used for deadlines of other people's calls only; msdflash never orders one).
         source: data sheet or manual.
+        smaller: ``(most bytes, seconds)`` of smaller sectors, by size, where the data sheet tells them apart.
     """
 
     erase: float
@@ -201,6 +231,11 @@ class Timing(msgspec.Struct, frozen=True):
     unit: int
     mass_erase: float
     source: str
+    smaller: tuple[tuple[int, float], ...] = ()
+
+    def erase_of(self, length: int) -> float:
+        """Worst case of one sector of this length."""
+        return next((seconds for most, seconds in self.smaller if length <= most), self.erase)
 
 
 class Builtin(msgspec.Struct, frozen=True):
@@ -260,6 +295,9 @@ class Family(msgspec.Struct, frozen=True):
         flash_base: first address of the main flash.
         rdp: STM32 read-out protection rule.
         wrp: write-protection rule.
+        wrp_none: why there is no such rule, where that is known.
+        critical: words whose erased value locks the chip.
+        uid: ``(address, bytes)`` of the chip's unique id, a multiple of four; () where it has none that a debugger can read.
         lock: vendor access port that tells of a lock.
         flash_sr: flash status registers (one per bank).
         reset_cause: reset-cause registers.
@@ -291,6 +329,9 @@ class Family(msgspec.Struct, frozen=True):
     devices: tuple[Device, ...]
     rdp: RdpRule | None = None
     wrp: WrpRule | None = None
+    wrp_none: str = ""
+    critical: tuple[Critical, ...] = ()
+    uid: tuple[tuple[int, int], ...] = ()
     lock: ApLock | None = None
     flash_sr: tuple[FlagRegister, ...] = ()
     reset_cause: tuple[FlagRegister, ...] = ()

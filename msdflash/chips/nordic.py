@@ -6,7 +6,7 @@ Sources: nrfx MDK headers (``nrf51.h``, ``nrf52840.h``, ``*_bitfields.h``), the 
 
 from __future__ import annotations
 
-from msdflash.chips.model import ApLock, Builtin, Device, Family, Flag, FlagRegister, RdpRule, Register, Timing
+from msdflash.chips.model import ApLock, Builtin, Device, Family, Flag, FlagRegister, RdpRule, Register, Timing, WrpArea, WrpRule
 
 NORDIC = 0x244  # JEP106 bank 3, 0x44
 
@@ -35,6 +35,9 @@ NRF51 = Family(
     flash_base=0,
     # UICR.RBPCONF.PALL: 0xFF is open (nrf51_bitfields.h); no levels, but the same question
     rdp=RdpRule(Register(0x1000_1004, shift=8, mask=0xFF), ((0xFF, "0"),), "1"),
+    # Region 0: UICR.CLENR0 bytes from 0 on, where RBPCONF.PR0 is 0 (nRF51 RM v3.0 chapter 8; nrf51.svd).
+    wrp=WrpRule("length", (WrpArea(0x1000_1000, 0),), gate=(Register(0x1000_1004, mask=0xFF), 0)),
+    uid=((0x1000_0060, 8),),  # FICR.DEVICEID
     flash_sr=(_NVMC,),
     reset_cause=(FlagRegister(0x4000_0400, _RESETREAS),),
     timing=Timing(22.3e-3, 46.3e-6, 4, 22.3e-3, "nRF51822 PS v3.x, NVMC timing"),
@@ -65,6 +68,8 @@ NRF52 = Family(
     flash_base=0,
     # CTRL-AP.APPROTECTSTATUS: 0 = protected. RESET (0x00) and ERASEALL (0x04) of this port are never written.
     lock=ApLock(1, 0x0288_0000, Register(0x0C, mask=1), 0),
+    wrp_none="ACL and BPROT last until the next reset, and a job resets and halts the core before it writes (nRF52840 PS v1.7 4.3.8)",
+    uid=((0x1000_0060, 8),),  # FICR.DEVICEID
     flash_sr=(_NVMC,),
     reset_cause=(
         FlagRegister(0x4000_0400, (*_RESETREAS, Flag(19, "NFC", "woken by an NFC field"), Flag(20, "VBUS", "woken by USB power"))),

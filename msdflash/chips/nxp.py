@@ -6,7 +6,7 @@ Sources: SVD files that pyOCD ships (``MK64F12``, ``MKL25Z4``, ``LPC176x5x``, ``
 
 from __future__ import annotations
 
-from msdflash.chips.model import ApLock, Builtin, Device, Family, Flag, FlagRegister, Register, Timing
+from msdflash.chips.model import ApLock, Builtin, Critical, Device, Family, Flag, FlagRegister, Register, Timing, WrpArea, WrpRule
 
 _NXP = "NXP"
 
@@ -42,6 +42,14 @@ _SRS = (
     FlagRegister(0x4007_F001, _SRS1, size=1, sticky=False),
 )
 
+# FPROT3 (at 0x10) has regions 0 to 7, FPROT0 the last eight: one word, region by bit. A clear bit protects a 32nd of the flash
+# (SVD MK64F12, MKL25Z4; K64P144M120SF5RM chapter 29, FPROT).
+_FPROT = WrpRule("zero", (WrpArea(0x4002_0010, 0, share=32),))
+# The flash configuration field: backdoor key, FPROT, FSEC, FOPT. Erased, FSEC reads 0xFF: secure (K64P144M120SF5RM chapter 29).
+_FCF = (
+    Critical(0x400, 16, Register(0x40C, mask=3, size=1), 2, "the chip is secured: no debugger gets in, and only a mass erase opens it"),
+)
+
 K64F = Family(
     id="kinetis-k6x",
     title="Kinetis K6x (FTFE)",
@@ -53,6 +61,9 @@ K64F = Family(
     idcode=Register(0x4004_8024, shift=20, mask=0xFFF),  # SIM_SDID FAMILYID, SUBFAMID, SERIESID
     flash_kib=None,  # SIM_FCFG1.PFSIZE is a code, not KiB
     flash_base=0,
+    wrp=_FPROT,
+    critical=_FCF,
+    uid=((0x4004_8054, 16),),  # SIM_UIDH to UIDL
     lock=_MDM,
     flash_sr=(FlagRegister(0x4002_0000, _FSTAT, busy=7, idle_when=1, size=1),),  # FTFE_FSTAT, CCIF
     reset_cause=_SRS,
@@ -73,6 +84,9 @@ KL25Z = Family(
     idcode=Register(0x4004_8024, shift=20, mask=0xFFF),
     flash_kib=None,
     flash_base=0,
+    wrp=_FPROT,
+    critical=_FCF,
+    uid=((0x4004_8058, 12),),  # SIM_UIDMH to UIDL
     lock=_MDM,
     flash_sr=(FlagRegister(0x4002_0000, _FSTAT, busy=7, idle_when=1, size=1),),  # FTFA_FSTAT, CCIF
     reset_cause=_SRS,
@@ -93,6 +107,7 @@ LPC17 = Family(
     idcode=None,  # the part number comes from the boot ROM (IAP command 54) only
     flash_kib=None,
     flash_base=0,
+    wrp_none="no sector of the LPC17xx can be write-protected (UM10360 chapter 32, from memory)",
     reset_cause=(
         FlagRegister(
             0x400F_C180,  # RSID
@@ -131,6 +146,7 @@ LPC55 = Family(
     idcode=None,
     flash_kib=None,
     flash_base=0,
+    wrp_none="set up at start out of the protected flash region, not in a register (from memory)",
     reset_cause=(
         FlagRegister(
             0x4002_0084,  # PMC.AOREG1

@@ -18,6 +18,7 @@ RP2040 = Family(
     idcode=Register(0x4000_0000, shift=12, mask=0xFFFF),  # SYSINFO CHIP_ID.PART
     flash_kib=None,  # the flash is another chip: only its JEDEC id tells
     flash_base=0x1000_0000,
+    wrp_none="protection is in the flash chip's own status register, which is in no address space",
     reset_cause=(
         FlagRegister(
             0x4006_4008,  # VREG_AND_CHIP_RESET CHIP_RESET

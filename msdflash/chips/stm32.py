@@ -54,6 +54,7 @@ L4 = Family(
     idcode=PPB_IDCODE,
     flash_kib=half_word(0x1FFF_75E0),  # header l4: FLASHSIZE_BASE
     flash_base=FLASH,
+    uid=((0x1FFF_7590, 12),),  # header l4: UID_BASE
     boot_alias=0,
     rdp=rdp_byte(0x4002_2020, 0),  # header l4: FLASH_OPTR; RM0351 3.7.8
     # RM0351 3.7.13-3.7.16, header l4: WRP1AR, WRP1BR, WRP2AR, WRP2BR; pages count from the bank's start.
@@ -141,6 +142,7 @@ F1 = Family(
     idcode=PPB_IDCODE,
     flash_kib=half_word(0x1FFF_F7E0),  # header f1
     flash_base=FLASH,
+    uid=((0x1FFF_F7E8, 12),),  # header f1: UID_BASE
     boot_alias=0,
     rdp=RdpRule(Register(0x4002_201C, 1, 1), ((0, "0"), (1, "1")), "1"),  # header f1: RDPRT; PM0075: no level 2
     # PM0075: FLASH_WRPR, 4 KiB a bit, the last bit all the rest.
@@ -205,6 +207,7 @@ F4 = Family(
     idcode=PPB_IDCODE,
     flash_kib=half_word(0x1FFF_7A22),  # header f4
     flash_base=FLASH,
+    uid=((0x1FFF_7A10, 12),),  # header f4: UID_BASE
     boot_alias=0,
     rdp=rdp_byte(0x4002_3C14, 8),  # header f4: FLASH_OPTCR
     # header f4: nWRP [27:16] of OPTCR for bank 1, of OPTCR1 for bank 2. SPRMOD (31) turns them into PCROP bits; not on F405/F407.
@@ -226,7 +229,10 @@ F4 = Family(
         ),
     ),
     freeze=(Freeze(0xE004_2008, 1 << 11 | 1 << 12),),  # header f4: DBGMCU_APB1_FZ
-    timing=Timing(4.0, 100e-6, 1, 32.0, "DS8626 (STM32F405xx/F407xx), flash programming, x8 maximum"),
+    # The smaller sectors from memory of the same table.
+    timing=Timing(
+        4.0, 100e-6, 1, 32.0, "DS8626 (STM32F405xx/F407xx), flash programming, x8 maximum", ((16 * KIB, 0.8), (64 * KIB, 2.4))
+    ),
     # Any number of words (disassembled; a test runs the code); fits behind the highest buffer in 64 KiB, the least RAM here.
     program_chunk=16 * KIB,
     dp_under_reset=True,
@@ -312,6 +318,7 @@ L0 = Family(
     idcode=APB_IDCODE,
     flash_kib=half_word(0x1FF8_007C),  # header l0
     flash_base=FLASH,
+    uid=((0x1FF8_0050, 8), (0x1FF8_0064, 4)),  # RM0377 28.2; that the third word is apart, from memory
     boot_alias=0,
     rdp=rdp_byte(0x4002_201C, 0),  # header l0: FLASH_OPTR
     # header l0: FLASH_WRPROT1, 4 KiB a bit, 1 = protected unless OPTR.WPRMOD (8) turns it into PCROP (RM0367 3.8.2).
@@ -377,6 +384,7 @@ H7 = Family(
     idcode=Register(0x5C00_1000, mask=0xFFF),
     flash_kib=half_word(0x1FF1_E880),  # header h7
     flash_base=FLASH,  # RM0433 2.3.2: ITCM RAM is at 0, flash has no second address
+    uid=((0x1FF1_E800, 12),),  # header h7: UID_BASE
     rdp=rdp_byte(0x5200_201C, 8),  # header h7: FLASH_OPTSR_CUR
     wrp=WrpRule(  # header h7: WPSN_CUR1R, WPSN_CUR2R; a bit each 128 KiB
         "zero",

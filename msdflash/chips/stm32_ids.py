@@ -68,6 +68,7 @@ F0 = Family(
     idcode=APB_IDCODE,
     flash_kib=half_word(0x1FFF_F7CC),
     flash_base=FLASH,
+    uid=((0x1FFF_F7AC, 12),),  # header f0: UID_BASE
     boot_alias=0,
     rdp=RdpRule(Register(0x4002_201C, 1, 3), _OBR_LEVELS, "1"),
     wrp=WrpRule("zero", (WrpArea(0x4002_2020, FLASH, (4 * KIB,) * 32),), tail=True),  # RM0091 4: WRPR, 4 KiB a bit
@@ -149,6 +150,13 @@ F7 = Family(
     idcode=PPB_IDCODE,
     flash_kib=half_word(0x1FF0_F442),
     flash_base=FLASH,
+    uid=((0x1FF0_F420, 12),),  # header f7: UID_BASE
+    # RM0410 FLASH_OPTCR, from memory: nWRP [27:16], one bit a sector while nDBANK (29) is set; else two sectors a bit.
+    wrp=WrpRule(
+        "zero",
+        (WrpArea(0x4002_3C14, FLASH, (*(32 * KIB,) * 4, 128 * KIB, *(256 * KIB,) * 7), shift=16),),
+        flip=(Register(0x4002_3C14, 29, 1), 0),
+    ),
     boot_alias=0x0020_0000,  # RM0385 2.2.2: flash on the ITCM bus; ITCM RAM is at 0
     rdp=rdp_byte(0x4002_3C14, 8),
     reset_cause=_cause(0x4002_3874, _CAUSES_F2),

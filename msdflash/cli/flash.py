@@ -72,6 +72,7 @@ def read_image(path: str) -> bytes:
 def _flash(options: argparse.Namespace, session: Session, boards: Sequence[RunningBoard], name: str, data: bytes) -> int:
     from msdflash.cli.progress import open_progress
     from msdflash.cli.result import conclude, connection, new_job, no_list
+    from msdflash.daemon.paths import UNDO
     from msdflash.daemon.retry import run_with_help
     from msdflash.job.order import FlashOrder
     from msdflash.report.record import Context
@@ -94,6 +95,8 @@ def _flash(options: argparse.Namespace, session: Session, boards: Sequence[Runni
             sha256=digest,
             base=options.base,
             board_id=session.memory.get(probe).board_id,
+            # A simulated board is a new one each time: nothing of an earlier one may be put back.
+            beside=None if boards else str(session.paths.board(probe) / UNDO),
         )
         if boards:
             session.memory.replugged(probe)  # a simulated board is a new one each time

@@ -31,6 +31,7 @@ PHASES: dict[Step, str] = {
     Step.VERIFY: "verifying",
     Step.RESET: "resetting",
     Step.OBSERVE: "watching the program start",
+    Step.RESTORE: "putting bytes beside the image back",
     Step.CLOSE: "closing",
 }
 """What a person reads while a step runs."""

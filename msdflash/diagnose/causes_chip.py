@@ -76,6 +76,14 @@ CHIP_CAUSES: tuple[Cause, ...] = (
         Remedy("Unlock it by order: `pyocd erase --mass`.", "ERASES THE WHOLE CHIP"),
     ),
     cause(
+        "locks-at-reset",
+        "the chip locks itself at its next reset: {effect}",
+        "ERROR_WRITE",
+        "Drop a good image now, before the board is reset or unplugged: until then the chip is still open.",
+        Remedy("After a reset: unlock it by order, `pyocd erase --mass`.", "ERASES THE WHOLE CHIP"),
+        plain="the chip locks itself at its next reset",
+    ),
+    cause(
         "debug-locked",
         "debug access to the chip is closed",
         "ERROR_UNLOCK",

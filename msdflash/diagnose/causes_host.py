@@ -137,6 +137,13 @@ HOST_CAUSES: tuple[Cause, ...] = (
         retryable=True,
     ),
     cause(
+        "undo-not-kept",
+        "the bytes beside the image cannot be kept on this computer's disk",
+        "ERROR_INTERNAL",
+        "Look at the folder that holds msdflash's state: its owner, its permissions, its disk.",
+        retryable=True,
+    ),
+    cause(
         "engine-crash",
         "the flashing engine ended unexpectedly in the step {step} ({exit})",
         "ERROR_INTERNAL",

@@ -324,6 +324,16 @@ def data_corrupted(e: Evidence) -> Finding | None:
     )
 
 
+def locks_at_reset(e: Evidence) -> Finding | None:
+    """Words that keep the chip open were erased and could not be written again."""
+    cell = e.table("flash.critical")
+    if cell.get("open") is not False:
+        return None
+    effect = str(cell.get("effect", ""))[:120]
+    reason = f"the words at {hex32(cell.get('address'))} were read back after the failure and would lock the chip"
+    return found("locks-at-reset", CERTAIN, reason, effect=effect, aside=True)
+
+
 FLASH_RULES = (
     ram_test,
     ram_or_way,
@@ -332,6 +342,7 @@ FLASH_RULES = (
     algo_faulted,
     algo_wrong_architecture,
     flash_busy,
+    locks_at_reset,
     write_protected,
     data_corrupted,
     verify_misread,

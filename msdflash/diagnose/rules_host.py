@@ -209,11 +209,22 @@ def probe_open_failed(e: Evidence) -> Finding | None:
     return found("probe-open-failed", CERTAIN, _errno_words(e), engine_said(e)) if e.kind == "probe-open" else None
 
 
+NO_ROOM = ("[Errno 28]", "[Errno 122]", "[Errno 69]")
+"""ENOSPC; EDQUOT on Linux and on macOS."""
+
+
 def disk_full(e: Evidence) -> Finding | None:
-    """ENOSPC from the parent's own writing."""
-    if "[Errno 28]" in e.text("engine.error"):
+    """No room for what is written on this computer: the spool's copy, or bytes beside the image."""
+    if any(number in e.text("engine.error") for number in NO_ROOM):
         return found("disk-full", CERTAIN, engine_said(e))
     return None
+
+
+def undo_not_kept(e: Evidence) -> Finding | None:
+    """Bytes beside the image cannot be written down before their sectors are erased; not for want of room."""
+    if e.kind != "undo" or disk_full(e) is not None:
+        return None
+    return found("undo-not-kept", CERTAIN, engine_said(e), "nothing was erased: what cannot be kept must not be put at risk")
 
 
 def engine_crash(e: Evidence) -> Finding | None:
@@ -257,6 +268,7 @@ def cancelled(e: Evidence) -> Finding | None:
 
 HOST_RULES = (
     disk_full,
+    undo_not_kept,
     no_probe,
     probe_ambiguous,
     probe_nameless,

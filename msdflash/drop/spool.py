@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _CHUNK = 1024 * 1024
-_BESIDE = ".beside"
 
 
 class ChangedError(Exception):
@@ -121,10 +120,6 @@ class Spool:
         """Where a copy is."""
         return self.path / spool
 
-    def beside(self, spool: str) -> Path:
-        """Where the flashing of a copy keeps the bytes beside it; lives as long as the copy."""
-        return self.path / f"{spool}{_BESIDE}"
-
     def sha256(self, spool: str) -> str | None:
         """Hash of a copy as it is on the disk now, or None if it cannot be read."""
         try:
@@ -147,10 +142,9 @@ class Spool:
             return False
 
     def remove(self, spool: str) -> None:
-        """Remove a copy and what belongs to it; nothing happens if there is none."""
-        for path in (self.beside(spool), self.file(spool)):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+        """Remove a copy; nothing happens if there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            self.file(spool).unlink()
 
     def sweep(self, keep: Iterable[str]) -> list[str]:
         """Remove copies that no record names: their files are still in the folder. Returns their names."""
@@ -158,7 +152,7 @@ class Spool:
         gone = []
         with Place.open(self.path) as place:
             for name in place.names():
-                if name.removesuffix(_BESIDE) not in wanted:
+                if name not in wanted:
                     with contextlib.suppress(OSError):
                         place.unlink(name)
                         gone.append(name)

@@ -99,6 +99,7 @@ READINGS: dict[str, ReadingKind] = {
     "chip.idcode": _kind("reg", "the family's identity register"),
     "chip.dev_id": _kind("reg", "device id out of the identity register"),
     "chip.flash_kib": _kind("KiB", "flash size register"),
+    "chip.uid": _kind("", "the chip's unique id, with its family: ties bytes that are kept here to this chip"),
     "target.expected": _kind("dict", "what the chosen target stands for: {target, dev_ids}"),
     "lock.family": _kind("", "row of the family table whose own access port was found"),
     "lock.status": _kind("reg", "status of the maker's own access port (Nordic CTRL-AP, NXP MDM-AP), read several times over 20 ms"),
@@ -108,6 +109,7 @@ READINGS: dict[str, ReadingKind] = {
     "flash.sr": _kind("reg", "flash status register before the next call could clear it"),
     "flash.busy": _kind("bool", "flash controller still busy after the call's deadline"),
     "reset.cause": _kind("dict", "reset-cause registers: {flags: names of the bits set, words: the registers}"),
+    "flash.critical": _kind("dict", "words that lock the chip at its next reset, after a failed job: {address, open, effect}"),
     # --- algorithm, RAM, flash result ---------------------------------------------------------------------------------------------
     "ram.test": _kind(
         "dict",

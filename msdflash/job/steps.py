@@ -23,5 +23,6 @@ class Step(StrEnum):
     VERIFY = "verify"
     RESET = "reset"  # reset into the new program
     OBSERVE = "observe"  # is it running
+    RESTORE = "restore"  # after a failure: bytes beside the image go back
     CLOSE = "close"
     DONE = "done"

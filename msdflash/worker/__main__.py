@@ -99,6 +99,8 @@ def _run(channel: Channel, order: object) -> None:
     except Exception as error:  # noqa: BLE001  (an unforeseen error is a report, not a silent death)
         channel.measure("engine.error", classify(error).text)
         failure = Failure(channel.step, "unexpected", f"{type(error).__name__}: {error}"[:300])
+    if failure is not None and isinstance(job, flash_job.FlashJob):
+        job.rescue(failure)
     channel.begin(Step.CLOSE, 15)
     job.close()
     channel.send(Finished(channel.outcome(failure)))

@@ -15,10 +15,10 @@ from msdflash.job.readings import Effect
 from msdflash.job.steps import Step
 from msdflash.worker import measure, observe, probe
 from msdflash.worker.channel import Channel, StepFailed
-from msdflash.worker.flash_job import quick_errors
 from msdflash.worker.ladder import Ladder
 from msdflash.worker.measure import C_HALT, DBGKEY, DEMCR, DHCSR, S_HALT
 from msdflash.worker.raw import DP_CTRL_STAT, RawTarget
+from msdflash.worker.shared import quick_errors
 from msdflash.worker.trouble import classify
 
 

@@ -19,19 +19,25 @@ from msdflash.image.microbit import parse_board_id
 from msdflash.image.segments import Image
 from msdflash.job.measurements import Phase
 from msdflash.job.order import FlashOrder
-from msdflash.job.outcome import ImageFacts, Tried
+from msdflash.job.outcome import Failure, ImageFacts, Tried
 from msdflash.job.readings import Effect
 from msdflash.job.steps import Step
-from msdflash.worker import beside, fitting, measure, observe, plan, probe, program, silicon, target
+from msdflash.worker import chipid, fitting, measure, observe, plan, probe, program, silicon, target
 from msdflash.worker.channel import Channel, StepFailed
+from msdflash.worker.keeping import Keeping
 from msdflash.worker.ladder import Ladder, connect_under_reset
-from msdflash.worker.measure import DEMCR, DHCSR, S_HALT
+from msdflash.worker.measure import C_DEBUGEN, C_HALT, DBGKEY, DEMCR, DHCSR, S_HALT
 from msdflash.worker.raw import RawTarget
+from msdflash.worker.shared import SharedRaw, forget_cached, queued_writes, quick_errors
 from msdflash.worker.trouble import classify, deepen
 from msdflash.worker.write import ALGORITHM_FAILED, Writer
 
 _LINK_MATTERS = {"transfer", "flash-read", "no-ap", "no-dp", "no-power-ack", "unexpected", "ram", "algo-readback", "verify", "no-halt"}
 """Failures that a bad link can cause, too: then the link itself is measured."""
+
+
+_CAREFUL = 200_000
+"""SWD clock in Hz of a rescue's second attempt."""
 
 
 class FlashJob:
@@ -46,6 +52,7 @@ class FlashJob:
         self.ladder: Ladder | None = None
         self.silicon = silicon.Silicon()
         self.family: Family | None = None
+        self.keeping = Keeping(channel, order)
         self._project = probe.private_project()
         self.layout = MemoryMap(())
         self._demcr = 0
@@ -69,6 +76,7 @@ class FlashJob:
         else:
             self._write(plans, image)
         self.channel.proved = True
+        self.keeping.settle()
         self._observe()
 
     def _decode(self) -> Image:
@@ -214,15 +222,12 @@ class FlashJob:
         try:
             fitting.against_flash(channel, self._session().target, self.layout, self.family, image)
             plans = plan.make(self._session().target, erased, image, transform, advance)
+            chip = chipid.unique_id(channel, self._raw_on_session(), self.family)
+            plans = self.keeping.recall(plans, image, transform, chip=chip, regions=erased, target=self._session().target)
         except StepFailed:
             raise
         except Exception as error:
             raise self._trouble("flash-read", "reading the flash failed", error) from error
-        if self.order.resumed and self.order.beside is not None:
-            plans, count = beside.restore(plans, beside.recall(Path(self.order.beside), image.sha256), image, transform)
-            if count:
-                result = f"{count} were erased when the interruption came; they are put back"
-                channel.tried.append(Tried("kept the bytes beside the image before erasing", result))
         channel.tally("sectors_read", sum(len(item.sectors) for item in plans))
         covered = sum(len(sector.new) for item in plans for sector in item.sectors)
         wanted = sum(program.planned_bytes(item) for item in plans)
@@ -236,13 +241,8 @@ class FlashJob:
         return plans
 
     def _write(self, plans: list[plan.RegionPlan], image: Image) -> None:
-        if self.order.beside is not None:
-            try:
-                beside.keep(Path(self.order.beside), plans, image, resumed=self.order.resumed)
-            except OSError as error:
-                message = f"the bytes beside the image cannot be kept on the disk: {error.strerror}; nothing was erased"
-                raise StepFailed("unexpected", message) from error
-        writer = Writer(self.channel, self._session().target, self._core(), self.family)
+        self.keeping.keep(plans, image)
+        writer = Writer(self.channel, self._session().target, self._core(), self.family, self.keeping.at_risk)
         try:
             writer.write(plans)
         except StepFailed as failed:
@@ -292,6 +292,26 @@ class FlashJob:
             with contextlib.suppress(Exception):
                 silicon.confirm_read_fault(self.channel, self._raw(), [first for first, _ in self.channel.target.flash])
         probe.note_presence(self.channel, self.order.connection.probe)
+
+    def rescue(self, failed: Failure) -> None:
+        """After a failure: bytes beside the image that were erased go back, or are kept. Never raises."""
+        self.keeping.rescue(failed.kind == "usb", self.family, self.session and self.session.target, self._regain)
+
+    def _regain(self, again: bool, may_reset: bool) -> Any:
+        """The core, halted and within reach once more; the second time slower, and after a reset where that does no harm."""
+        raw, core = self._raw(), self._core()
+        if again:
+            self._probe().set_clock(_CAREFUL)
+            raw.identify()
+            raw.power_up()
+        raw.clear_sticky()
+        forget_cached(core)
+        if again and may_reset:
+            self._session().target.reset_and_halt()
+            if self.family is not None and self.family.flash_shown is not None:
+                core.write32(*self.family.flash_shown)
+        core.write32(DHCSR, DBGKEY | C_DEBUGEN | C_HALT)
+        return core
 
     def _measure_link(self) -> None:
         if self.raw is None:
@@ -365,35 +385,3 @@ class FlashJob:
     def _raw_on_session(self) -> RawTarget:
         """Raw access while pyOCD's session is open: both write SELECT, CSW and TAR, so pyOCD's memory of them must go."""
         return SharedRaw(self._core())
-
-
-class SharedRaw(RawTarget):
-    """Single words through pyOCD's core object, so that its cached SELECT, CSW and TAR stay right."""
-
-    def __init__(self, core: Any) -> None:
-        self._shared = core
-
-    def read32(self, address: int) -> int:
-        """One word."""
-        return int(self._shared.read32(address))
-
-    def write32(self, address: int, value: int) -> None:
-        """One word."""
-        self._shared.write32(address, value)
-
-    def clear_sticky(self) -> None:
-        """PyOCD clears them itself when it meets an error."""
-
-
-def quick_errors(opened: DebugProbe) -> None:
-    """CMSIS-DAP queues writes; while measuring, an error must belong to the access that met it."""
-    link: Any = getattr(opened, "_link", None)
-    if hasattr(link, "set_deferred_transfer"):
-        link.set_deferred_transfer(False)
-
-
-def queued_writes(opened: DebugProbe) -> None:
-    """Back to queueing: several times faster, and every access of ours that follows raises what a queued one met."""
-    link: Any = getattr(opened, "_link", None)
-    if hasattr(link, "set_deferred_transfer"):
-        link.set_deferred_transfer(True)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from msdflash.chips.model import Family, Timing
+import msgspec
+
+from msdflash.chips.model import Critical, Family, Timing
 from msdflash.job.steps import Step
 from msdflash.worker import memory
 from msdflash.worker.algorithm import ERASE, PROGRAM, Algorithm
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.plan import RegionPlan, Sector, chunks, runs
 
-CALL_FLOOR = 0.5
+CALL_FLOOR = 0.75
 """Seconds that any algorithm call may take beyond its data sheet's time: USB, scheduling, a slow hub."""
 
-CALL_MARGIN = 4
-"""A call may take this many times the data sheet's worst case before the flash counts as stuck (worn flash is slower)."""
+CALL_MARGIN = 2
+"""A call may take this many times the data sheet's guaranteed worst case before the flash counts as stuck: that case is for good supply,
+allowed temperatures and endurance, and this board may be beyond one of them."""
 
 UNKNOWN_ERASE, UNKNOWN_PROGRAM = 5.0, 2.0
 """Seconds for one sector and one chunk where no data sheet time stands in the tables (as generous as pyOCD's own)."""
@@ -27,12 +30,15 @@ USB_RATE = 10_000
 CHUNK_SCALE = 32
 """A call costs 10 to 40 ms (registers by single accesses; a busy computer), a word 46 us at 1 MHz: the least lies between 14 and 30."""
 
+FEW_STALE = 16
+"""Fewer equal bytes than this are no page of an earlier part of the file, but chance."""
+
 _STEP_GRACE = 5.0
 
 
-def erase_deadline(timing: Timing | None) -> float:
-    """Seconds for one EraseSector call."""
-    return UNKNOWN_ERASE if timing is None else CALL_FLOOR + CALL_MARGIN * timing.erase
+def erase_deadline(timing: Timing | None, length: int) -> float:
+    """Seconds for one EraseSector call of a sector of ``length`` bytes."""
+    return UNKNOWN_ERASE if timing is None else CALL_FLOOR + CALL_MARGIN * timing.erase_of(length)
 
 
 def program_deadline(timing: Timing | None, length: int) -> float:
@@ -45,33 +51,69 @@ def transfer_deadline(length: int) -> float:
     return _STEP_GRACE + length / USB_RATE
 
 
-def write_plan(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing: Timing | None) -> None:
-    """Erase and program the sectors of a plan that differ. The algorithm is loaded."""
-    _erase(channel, plan, algorithm, timing)
-    _program(channel, plan, algorithm, timing)
+def write_plan(channel: Channel, plan: RegionPlan, algorithm: Algorithm, family: Family | None) -> None:
+    """Erase and program the sectors of a plan that differ. The algorithm is loaded.
+
+    A sector with critical words (see :class:`msdflash.chips.model.Critical`) comes first and alone: erased, those words programmed at
+    once, then the rest of it. So what goes wrong in another sector finds the chip open, and little can go wrong in between.
+    """
+    for part in stages(plan, family):
+        _erase(channel, part, algorithm, family.timing if family is not None else None)
+        _program(channel, part, algorithm, family)
     algorithm.finish(UNKNOWN_ERASE)
+
+
+def stages(plan: RegionPlan, family: Family | None) -> list[RegionPlan]:
+    """The plan in the parts that are erased and programmed one after the other."""
+    critical = family.critical if family is not None else ()
+    urgent = [sector for sector in plan.changes if any(_holds(sector, item) for item in critical)]
+    rest = tuple(sector for sector in plan.changes if sector not in urgent)
+    parts = [*((sector,) for sector in urgent), *([rest] if rest else [])]
+    return [msgspec.structs.replace(plan, sectors=part) for part in parts]
+
+
+def _holds(sector: Sector, critical: Critical) -> bool:
+    return sector.address <= critical.address < sector.end
+
+
+def urgent_first(pieces: list[tuple[int, bytes]], family: Family | None) -> list[tuple[int, bytes]]:
+    """Pieces with the critical words cut out and put in front, where the algorithm takes less than a page."""
+    if family is None or not family.program_chunk:
+        return pieces
+    for critical in family.critical:
+        first: list[tuple[int, bytes]] = []
+        others: list[tuple[int, bytes]] = []
+        for address, data in pieces:
+            start, end = critical.address - address, critical.address + critical.length - address
+            if start >= 0 and end <= len(data):
+                first.append((critical.address, data[start:end]))
+                others += [(address, data[:start]), (address + end, data[end:])]
+            else:
+                others.append((address, data))
+        pieces = [*first, *((address, data) for address, data in others if data)]
+    return pieces
 
 
 def _erase(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing: Timing | None) -> None:
     todo = [sector for sector in plan.changes if not sector.is_blank(plan.erased)]
     if not todo:
         return
-    deadline = erase_deadline(timing)
+    longest = max(erase_deadline(timing, len(sector.new)) for sector in todo)
     total = sum(len(sector.new) for sector in todo)
     done = 0
-    channel.begin(Step.ERASE, _STEP_GRACE + deadline)
-    algorithm.enter(ERASE, plan.region.start, deadline)
+    channel.begin(Step.ERASE, _STEP_GRACE + longest)
+    algorithm.enter(ERASE, plan.region.start, longest)
     for sector in todo:
         channel.touch(erased=channel.changed.erased + len(sector.new))
-        algorithm.erase(sector.address, len(sector.new), deadline)
+        algorithm.erase(sector.address, len(sector.new), erase_deadline(timing, len(sector.new)))
         channel.tally("sectors_erased")
         done += len(sector.new)
-        channel.progress(done, total, _STEP_GRACE + deadline)
+        channel.progress(done, total, _STEP_GRACE + longest)
 
 
-def _program(channel: Channel, plan: RegionPlan, algorithm: Algorithm, timing: Timing | None) -> None:
-    region = plan.region
-    pieces = list(chunks(plan.changes, region.page_size, algorithm.chunk, plan.erased))
+def _program(channel: Channel, plan: RegionPlan, algorithm: Algorithm, family: Family | None) -> None:
+    region, timing = plan.region, family.timing if family is not None else None
+    pieces = urgent_first(list(chunks(plan.changes, region.page_size, algorithm.chunk, plan.erased)), family)
     if not pieces:
         return
     total = sum(len(data) for _, data in pieces)
@@ -113,8 +155,11 @@ def verify(channel: Channel, target: Any, plan: RegionPlan) -> list[tuple[Sector
     return bad
 
 
-def describe(channel: Channel, target: Any, plan: RegionPlan, bad: list[tuple[Sector, bytes]]) -> None:
-    """Record how flash differs from what should stand there: first address, both sides, how many, pattern, and a second reading."""
+def describe(channel: Channel, target: Any, plan: RegionPlan, bad: list[tuple[Sector, bytes]], chunk: int = 0) -> None:
+    """Record how flash differs from what should stand there: first address, both sides, how many, pattern, and a second reading.
+
+    ``chunk``: bytes of one ProgramPage call, where the plan was programmed just now; else 0.
+    """
     sector, found = bad[0]
     index = memory.first_difference(sector.new, found) or 0
     wrong = sum(1 for item, content in bad for want, have in zip(item.new, content, strict=True) if want != have)
@@ -136,7 +181,8 @@ def describe(channel: Channel, target: Any, plan: RegionPlan, bad: list[tuple[Se
         },
     )
     known = "" if len(sector.old) == len(sector.new) else f"old content known of the first {len(sector.old)} bytes"
-    channel.measure("verify.pattern", pattern(sector, found, plan.erased), known)
+    stale = chunk > 0 and stale_buffer(plan, sector, found, chunk)
+    channel.measure("verify.pattern", "stale-buffer" if stale else pattern(sector, found, plan.erased), known)
     again = memory.read(target, sector.address, len(sector.new))
     channel.measure("verify.reread", "same" if again == found else "moved")
 
@@ -160,6 +206,20 @@ def pattern(sector: Sector, found: bytes, erased: int) -> str:
     if erased == 0xFF and seen and all(found[index] == sector.old[index] & sector.new[index] for index in seen):
         return "not-erased"
     return "mixed"
+
+
+def stale_buffer(plan: RegionPlan, sector: Sector, found: bytes, chunk: int) -> bool:
+    """The first piece of a sector that reads back wrong holds what the call before it programmed: the page buffer was not filled anew."""
+    before: bytes = b""
+    for address, data in chunks(plan.changes, plan.region.page_size, chunk, plan.erased):
+        first, end = max(address, sector.address), min(address + len(data), sector.end)
+        if first < end:
+            here = found[first - sector.address : end - sector.address]
+            stale = before[first - address : end - address]
+            if here != data[first - address : end - address]:
+                return len(stale) >= FEW_STALE and here[: len(stale)] == stale and len(set(stale)) > 1
+        before = data
+    return False
 
 
 def planned_bytes(plan: RegionPlan) -> int:

@@ -28,14 +28,15 @@ class Writer:
         target: pyOCD's target (memory).
         core: pyOCD's core (registers); halted.
         family: what the tables know of the chip, or None.
+        beside: bytes beside the image that will be erased with it, and programmed again.
     """
 
-    def __init__(self, channel: Channel, target: Any, core: Any, family: Family | None) -> None:
+    def __init__(self, channel: Channel, target: Any, core: Any, family: Family | None, beside: int = 0) -> None:
         self._channel = channel
         self._target = target
         self._core = core
         self._family = family
-        self._timing = family.timing if family is not None else None
+        self._beside = beside
 
     def write(self, plans: list[RegionPlan]) -> None:
         """Write and prove every region. Raises StepFailed; whatever the link raises goes through."""
@@ -47,6 +48,7 @@ class Writer:
             self._channel.touch(verified=0)
             for item in plans:
                 self._prove(item)
+        self._channel.touch(beside=0)
 
     def _prove(self, item: RegionPlan) -> None:
         bad = program.verify(self._channel, self._target, item)
@@ -56,16 +58,17 @@ class Writer:
 
     def _region(self, item: RegionPlan) -> None:
         channel = self._channel
-        algorithm = self._algorithm(item)
+        algorithm = self.algorithm(item)
         channel.begin(Step.LOAD, program.transfer_deadline(4 * algorithm.chunk + 4 * len(algorithm.code)))
         algorithm.test_ram()
         algorithm.load()
-        program.write_plan(channel, item, algorithm, self._timing)
+        channel.touch(beside=self._beside)
+        program.write_plan(channel, item, algorithm, self._family)
         channel.begin(Step.VERIFY, program.transfer_deadline(sum(len(sector.new) for sector in item.sectors)))
         bad = program.verify(channel, self._target, item)
         if not bad:
             return
-        program.describe(channel, self._target, item, bad)
+        program.describe(channel, self._target, item, bad, algorithm.chunk)
         sector, found = bad[0]
         algorithm.recheck_buffer(sector.new[: algorithm.chunk])
         if not self._rewrite(item, bad, algorithm):
@@ -83,7 +86,7 @@ class Writer:
             return False
         again = RegionPlan(item.region, tuple(Sector(sector.address, found, sector.new) for sector, found in bad), item.erased)
         algorithm.load()
-        program.write_plan(channel, again, algorithm, self._timing)
+        program.write_plan(channel, again, algorithm, self._family)
         channel.begin(Step.VERIFY, program.transfer_deadline(channel.changed.affected))
         channel.touch(verified=0)
         still = program.verify(channel, self._target, item)
@@ -97,7 +100,8 @@ class Writer:
         )
         return not still
 
-    def _algorithm(self, item: RegionPlan) -> Algorithm:
+    def algorithm(self, item: RegionPlan) -> Algorithm:
+        """The algorithm of a plan's region, not loaded yet."""
         flash = item.region.flash
         ram = self._target.memory_map.get_region_for_address(flash.page_buffers[0])
         end = ram.start + ram.length if ram is not None else flash.page_buffers[0]

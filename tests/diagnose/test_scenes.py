@@ -149,6 +149,7 @@ SCENES: tuple[Scene, ...] = (
         ("engine.error",),
         step=Step.TAKE,
     ),
+    S("undo-not-kept", "certain", "undo", {"engine.error": "[Errno 13] Permission denied"}, ("kind",), step=Step.PLAN),
     S("engine-crash", "certain", "crash", {"engine.exit": "signal 11"}, ("kind",), step=Step.PROGRAM),
     S("engine-timeout", "certain", "timeout", {"engine.deadline": 10.0}, ("kind",), step=Step.CONNECT),
     S("interrupted", "certain", "interrupted", {"engine.interrupted": 2}, ("kind",), step=Step.PROGRAM),
@@ -361,6 +362,15 @@ SCENES: tuple[Scene, ...] = (
         ANSWERS | {"algo.call": OVERRUN, "flash.busy": True},
         ("flash.busy",),
         step=Step.ERASE,
+    ),
+    S(
+        "locks-at-reset",
+        "certain",
+        "program",
+        ANSWERS | {"algo.call": CALL, "flash.critical": {"address": 0x400, "open": False, "effect": "the chip is secured"}},
+        ("flash.critical",),
+        first=False,
+        step=Step.PROGRAM,
     ),
     # --- flash ------------------------------------------------------------------------------------------------------------
     S("flash-unreadable", "certain", "flash-read", ANSWERS | {"flash.read_fault": 0x0800_0000}, ("kind",), step=Step.PLAN),

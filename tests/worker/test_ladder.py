@@ -18,7 +18,9 @@ ORDER = list(Effect)
 ELSEWHERE = {Phase.HOST, Phase.WORK, Phase.AFTER, Phase.LEAVE}
 """Phases whose measurements are part of what the job does at that point anyway."""
 
-OF_THE_JOB = {"target.expected", "image.facts", "image.map", "nreset.released", "nreset.no_effect", "core.halt"}
+OF_THE_JOB = {
+    "target.expected", "image.facts", "image.map", "nreset.released", "nreset.no_effect", "core.halt", "chip.uid", "flash.critical"
+}  # fmt: skip
 """Readings that no measurement of the table leaves: what was asked for, and what halting and a pulse on order show."""
 
 
