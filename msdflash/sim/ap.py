@@ -75,6 +75,7 @@ class AhbAp:
         self.csw = self._csw_reset
         self.tar = 0
         self.stalled = False
+        self._waiting: tuple[int, int, int | None, int] | None = None
 
     @property
     def size(self) -> int:
@@ -103,9 +104,10 @@ class AhbAp:
             return self.tar, False
         if register == 0x0C:
             size = self.size
-            value, failed = self._access(self.tar & -size, size)
+            shift = 8 * (self.tar & 3 & -size)
+            value, failed = self._access(self.tar & -size, size, shift=shift)
             if not failed:
-                value <<= 8 * (self.tar & 3 & -size)
+                value <<= shift
                 self._advance(size)
             return value, failed
         if 0x10 <= register <= 0x1C:
@@ -140,9 +142,10 @@ class AhbAp:
     def _open(self) -> bool:
         return (self.enabled is None or self.enabled()) and (self.hidden is None or not self.hidden())
 
-    def _access(self, address: int, size: int, data: int | None = None) -> tuple[int, bool]:
+    def _access(self, address: int, size: int, data: int | None = None, shift: int = 0) -> tuple[int, bool]:
         if not self._open():
             return 0, True
+        self.stalled, self._waiting = False, None
         try:
             if data is None:
                 return self.bus.read(address, size), False
@@ -150,8 +153,18 @@ class AhbAp:
         except BusError:
             return 0, True
         except Stall:
-            self.stalled = True
+            self.stalled, self._waiting = True, (address, size, data, shift)
         return 0, False
+
+    def retry(self) -> tuple[int | None, bool] | None:
+        """Time passes while the bus keeps an access waiting. None: it still waits. Else what a read gave, and whether it failed."""
+        if self._waiting is None:
+            return None
+        address, size, data, shift = self._waiting
+        value, failed = self._access(address, size, data, shift)
+        if self.stalled:
+            return None
+        return (value << shift if data is None else None), failed
 
     def _advance(self, size: int) -> None:
         if self.csw & 0x30 == 0x10:

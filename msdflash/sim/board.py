@@ -112,9 +112,9 @@ class Board:
             self.wires.update()
 
     def advance(self, seconds: float) -> None:
-        """Let the firmware run for so long, as far as it has power and is not halted."""
+        """Let time pass: the firmware runs as far as it can, watchdogs count, and all that only while there is power."""
         self.wires.update()
-        if self.soc.running:
+        if self.soc.powered:
             self.soc.advance(min(int(seconds * INSTRUCTION_HERTZ), MOST))
 
     def flash_bytes(self) -> bytes:

@@ -183,6 +183,16 @@ class Cpu:
         self._uc.mmio_map(device.base, size, read, None, write, None)
         self._maps.append((device.base, size))
 
+    def give_page(self, device: Device, watcher: StoreWatcher | None = None) -> None:
+        """Put registers in the place of a page of 4 KiB that shows memory so far."""
+        page = device.base
+        base, size = next(entry for entry in self._maps if entry[0] <= page < entry[0] + entry[1])
+        self._maps.remove((base, size))
+        self._uc.mem_unmap(page, 0x1000)
+        rest = ((base, page - base), (page + 0x1000, base + size - page - 0x1000))
+        self._maps.extend(entry for entry in rest if entry[1])
+        self.map_device(device, watcher)
+
     def watch_stores(self, begin: int, end: int, watcher: StoreWatcher) -> None:
         """Tell a watcher about every store to ``begin`` <= address < ``end``."""
         quick = watcher.quick

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from msdflash.sim.port import Ack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msdflash.sim.ap import AhbAp
 
 # CTRL/STAT, IHI 0031 B2.2.2
@@ -42,6 +44,9 @@ class SwDp:
         ctrl: request bits and sticky flags of CTRL/STAT.
         debug_power: the chip grants debug power when it is asked for.
         deaf: the port hears nothing at all.
+        cut: the port is not connected to its pins, or has no supply.
+        low: what has the pins instead drives SWDIO low.
+        on_power_request: called when CTRL/STAT was written, which may ask for debug power.
         banked: read-only registers at address 4 by DPBANKSEL: TARGETID is bank 2, DLPIDR bank 3 (IHI 0031 B2.2.5, B2.2.10).
     """
 
@@ -54,6 +59,9 @@ class SwDp:
         self._after_reset_bits = -1
         self.debug_power = True
         self.deaf = False
+        self.cut = False
+        self.low = False
+        self.on_power_request: Callable[[], None] | None = None
         self.power_on()
 
     def power_on(self) -> None:
@@ -75,6 +83,8 @@ class SwDp:
 
     def sequence(self, data: bytes, bits: int) -> None:
         """Bits on SWDIO outside of a transfer: find line resets and the protocol selection in them."""
+        if self.cut:
+            return
         value = int.from_bytes(data, "little")
         for position in range(bits):
             self._bit(value >> position & 1)
@@ -127,6 +137,8 @@ class SwDp:
 
     def answers(self, request: int) -> Ack:
         """The acknowledge that a request gets now, before its data phase."""
+        if self.cut:
+            return Ack.LOW if self.low else Ack.NONE
         if not self._listening or self.deaf:
             return Ack.NONE
         if self._need_dpidr:
@@ -139,7 +151,20 @@ class SwDp:
         if self.ctrl & STICKY:
             return Ack.FAULT
         if self.ap.stalled and (request & AP or request & 0x0F == RDBUFF_READ):
+            return self._waited()
+        return Ack.OK
+
+    def _waited(self) -> Ack:
+        """The bus kept the last access waiting; perhaps it is through by now."""
+        ended = self.ap.retry()
+        if ended is None:
             return Ack.WAIT
+        value, failed = ended
+        if value is not None:
+            self.rdbuff = value
+        if failed:
+            self.upset()
+            return Ack.FAULT
         return Ack.OK
 
     def transfer(self, request: int, data: int = 0) -> tuple[int, int]:
@@ -191,6 +216,8 @@ class SwDp:
                 self.dlcr = data & 0x300
             elif not self.select & 0xF:
                 self.ctrl = (self.ctrl & STICKY) | (data & CTRL_WRITABLE)
+                if self.on_power_request is not None:
+                    self.on_power_request()
         elif address == 0x8:
             self.select = data
 
@@ -223,7 +250,7 @@ class SwDp:
             and not self._need_dpidr
             and not self.ctrl & STICKY
             and self.debugging
-            and not self.ap.stalled
+            and not (self.ap.stalled or self.cut)
             and (self.select & 0xFF0000F0) | (request & 0x0C) == 0x0C
         )
 

@@ -173,7 +173,10 @@ class Link:
 
     def swdio(self) -> bool:
         """See the target port. Pulled up by chip and probe; only a clamped chip without supply holds it low."""
-        return self.broken or self.wires.powered or not self.clamped
+        if self.broken:
+            return True
+        dp = self._reached()
+        return not (dp.cut and dp.low) if dp is not None else not self.clamped
 
     def vtref(self) -> float:
         """See the target port. The board ties this pin to the chip's supply."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from msdflash.sim import ppb
 from msdflash.sim.ap import AhbAp, Stall
 from msdflash.sim.bus import Bus, BusError, Memory
-from msdflash.sim.core import GLANCE, LOOK, Core, State
+from msdflash.sim.core import GLANCE, LOOK, Core, Depth, State
 from msdflash.sim.cores import CORES, DEFAULT_CORE
 from msdflash.sim.cpu import Cpu
 from msdflash.sim.dp import SwDp
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from msdflash.sim.ap import AccessPort
     from msdflash.sim.multidrop import Multidrop
 
+INSTRUCTION_HERTZ = 4_000_000  # instructions a second: the time in which a processor's own is counted
+WAITED = 200  # instructions in the 50 us that a transfer takes at 1 MHz which is answered with WAIT
 PPB_START, PPB_END = 0xE0000000, 0xE0100000
 SRAM_START, PERIPHERAL_START = 0x20000000, 0x40000000
 
@@ -52,6 +54,16 @@ class Chip(Protocol):
 
     def set_nonvolatile(self, data: bytes) -> None:
         """Restore option bytes."""
+
+
+class Block(Protocol):
+    """A part of a chip beside processor, flash and buses: watchdogs, power control, pins."""
+
+    def power_on(self) -> None:
+        """The supply came up."""
+
+    def reset(self, cause: str) -> None:
+        """A system reset, after the chip's own registers have their reset values."""
 
 
 class Habits:
@@ -124,7 +136,14 @@ class Soc:
         dp: its debug port.
         core: its processor.
         ignored_in_reset: variant: accesses outside the debug components are ignored under reset, not refused.
-        flash_seconds: time that flash operations have taken and nobody has waited for yet.
+        blocks: what else is in the chip.
+        bus_clocked: asked whether a debugger's accesses get through while the core sleeps so deep.
+        pins: asked what a program has made of the debug pins: None, they are the debug port's; else what it drives on SWDIO: ``float``,
+            ``low`` or ``high``.
+        stop_waits: variant: with all clocks off, a debugger's accesses wait; else the chip grants no debug power.
+        off_port: the debug port answers while the core has no supply, and a request for debug power wakes the chip.
+        on_current: told the seconds of each flash operation, which draws current.
+        sagging: the supply is about to break down for a moment: the chip starts anew when the current access is over.
         flash_changed: the array was erased or programmed since translations were last dropped.
     """
 
@@ -143,7 +162,14 @@ class Soc:
         self.ap.others = self.habits.ports()
         self.dp: SwDp | Multidrop = SwDp(chip.dpidr, self.ap)
         self.ignored_in_reset = False
-        self.flash_seconds = 0.0
+        self.blocks: list[Block] = []
+        self.bus_clocked: Callable[[Depth], bool] = lambda depth: depth in (Depth.SLEEP, Depth.KEPT)
+        self.pins: Callable[[], str | None] = lambda: None
+        self.stop_waits = False
+        self.off_port = False
+        self.on_current: Callable[[float], None] | None = None
+        self.sagging = False
+        self._flash_seconds = 0.0
         self.flash_changed = False
         self.powered = False
         self._held = True
@@ -176,6 +202,19 @@ class Soc:
         self.core.before_run = self.core.after_run = self.core.on_reset_request = None
         self.bus.on_host_store = None
 
+    @property
+    def flash_seconds(self) -> float:
+        """Time that flash operations have taken and nobody has waited for yet. It passes for watchdogs when the operation is done."""
+        return self._flash_seconds
+
+    @flash_seconds.setter
+    def flash_seconds(self, seconds: float) -> None:
+        took, self._flash_seconds = seconds - self._flash_seconds, seconds
+        if took > 0:
+            self.core.time += int(took * INSTRUCTION_HERTZ)
+            if self.on_current is not None:
+                self.on_current(took)
+
     # --- power and reset ---------------------------------------------------------------------------------------------
 
     def set_power(self, on: bool, reset_high: bool) -> None:
@@ -194,7 +233,9 @@ class Soc:
         self.ap.power_on()
         self.dp.power_on()
         self.chip.power_on()
-        self.chip.system_reset("power")
+        for block in self.blocks:
+            block.power_on()
+        self._system_reset("power")
         if reset_high or not self.habits.pin_works():
             self._release()
 
@@ -205,6 +246,7 @@ class Soc:
         if high:
             self._release()
         elif not self._held and self.habits.pin_works():
+            self._come_back()
             self._hold(True)
             self.ap.stalled = False
             if self.habits.pin_clears_port:
@@ -214,13 +256,39 @@ class Soc:
                 self.core.power_on()
             else:
                 self.core.enter_reset()
-            self.chip.system_reset("pin")
+            self._system_reset("pin")
+
+    def _system_reset(self, cause: str) -> None:
+        self.chip.system_reset(cause)
+        for block in self.blocks:
+            block.reset(cause)
+
+    def _come_back(self) -> None:
+        """A reset begins. A core that was switched off has lost its debug registers, its RAM and its debug port's state."""
+        if self.core.state is not State.ASLEEP or self.core.depth is not Depth.OFF:
+            return
+        if not self.off_port:
+            self.core.power_on()
+            self.ap.power_on()
+            self.dp.power_on()
+        for memory in self.bus.memories:
+            if memory.volatile:
+                memory.data[:] = bytes(memory.size)
 
     def _hold(self, held: bool) -> None:
         """The system reset begins or ends."""
         self._held = held
-        self.dp.debug_power = not held or self.habits.debug_in_reset == "alive"
         self.dp.deaf = (held and self.habits.debug_in_reset == "silent") or self.habits.debug_dead()
+        self.settle_port()
+
+    def settle_port(self) -> None:
+        """What the debug port can do now: under reset, in deep sleep, and when a program has taken its pins."""
+        depth = self.core.depth if self.core.state is State.ASLEEP else Depth.SLEEP
+        awake = depth in (Depth.SLEEP, Depth.KEPT) or (depth is Depth.STOP and self.stop_waits)
+        self.dp.debug_power = awake and (not self._held or self.habits.debug_in_reset == "alive")
+        taken = None if self._held else self.pins()
+        self.dp.cut = taken is not None or not self.powered or (depth is Depth.OFF and not self.off_port)
+        self.dp.low = taken == "low"
 
     @property
     def held(self) -> bool:
@@ -249,13 +317,14 @@ class Soc:
             self.core.leave_reset()
             return
         lockup, self._lockup = self._lockup, False
-        self.reset("lockup" if lockup else "software")
+        self.reset("lockup" if lockup else self.core.reset_cause)
 
     def reset(self, cause: str) -> None:
         """A system reset that the chip itself makes; it pulls nRESET low for a moment."""
         self.ap.stalled = False
+        self._come_back()
         self.core.enter_reset()
-        self.chip.system_reset(cause)
+        self._system_reset(cause)
         held = self._held
         self._hold(True)
         if self.on_internal_reset is not None:
@@ -263,10 +332,31 @@ class Soc:
         if not held and (self.line_low is None or not self.line_low() or not self.habits.pin_works()):
             self._release()
 
+    def _sag(self) -> None:
+        """The supply fell below the brown-out level and is back: a power-on like any other. nRESET is high afterwards as it was before."""
+        self.sagging = False
+        if self.powered:
+            self.set_power(False, False)
+            self.set_power(True, self.line_low is None or not self.line_low())
+
+    def _reach(self) -> None:
+        """Wait for the clock of the debugger's bus. Raises :class:`msdflash.sim.ap.Stall` while it is off."""
+        if self.sagging:
+            self._sag()
+            raise BusError(0)  # the debug domain has just lost what it was told
+        core = self.core
+        if core.state is not State.ASLEEP or self.bus_clocked(core.depth):
+            return
+        wakes = core.wakes
+        core.run(WAITED)
+        if core.state is State.ASLEEP and (core.wakes == wakes or not core.lives):
+            raise Stall
+
     # --- the debugger's view -------------------------------------------------------------------------------------------
 
     def read(self, address: int, size: int) -> int:
         """One access of the debugger. Raises :class:`BusError` or :class:`msdflash.sim.ap.Stall`."""
+        self._reach()
         if self._private(address):
             if address == ppb.DHCSR:
                 self.core.run(LOOK)
@@ -281,6 +371,7 @@ class Soc:
 
     def write(self, address: int, size: int, value: int) -> None:
         """One access of the debugger. Raises :class:`BusError` or :class:`msdflash.sim.ap.Stall`."""
+        self._reach()
         if self._private(address):
             if address == ppb.DHCSR:
                 self.core.write_dhcsr(value)
@@ -297,7 +388,7 @@ class Soc:
 
     def read_block(self, address: int, length: int) -> bytes | None:
         """Many words at once where one memory holds them and nothing special is going on."""
-        if self._held or PPB_START <= address < PPB_END or self.habits.blocked(address):
+        if self._one_by_one(address):
             return None
         self.core.run(GLANCE)
         self.chip.debugger_access(address)
@@ -308,11 +399,15 @@ class Soc:
 
     def write_block(self, address: int, data: bytes) -> bool:
         """The same for writes."""
-        if self._held or PPB_START <= address < PPB_END or self.habits.blocked(address):
+        if self._one_by_one(address):
             return False
         self.core.run(GLANCE)
         self.chip.debugger_access(address)
         return self.bus.write_block(address, data)
+
+    def _one_by_one(self, address: int) -> bool:
+        asleep = self.core.state is State.ASLEEP and not self.bus_clocked(self.core.depth)
+        return self._held or asleep or PPB_START <= address < PPB_END or self.habits.blocked(address)
 
     def _private(self, address: int) -> bool:
         """The debug components, which system reset leaves alone."""
@@ -366,6 +461,9 @@ class Soc:
         if self.core.state is State.LOCKUP and self.habits.lockup_resets():
             self._lockup = True
             self.core.request_reset(system=True)
+        if self.sagging:
+            self._sag()
+        self.settle_port()
 
     def advance(self, instructions: int) -> None:
         """Let the processor run on its own for the time of so many instructions."""
