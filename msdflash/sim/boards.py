@@ -16,6 +16,7 @@ class BoardKind:
         chip: what is soldered on: a key of :data:`msdflash.sim.chips.table.CHIPS`.
         part: the chip as pyOCD's tables spell it; told by a CMSIS-DAP probe only where pyOCD knows it without a pack.
         st_chip: whether the chip is ST's: a recent ST-LINK refuses others.
+        pack: the CMSIS-Pack without which nobody knows the chip, a file of the folder ``pack``; with it, its target's name.
     """
 
     mbed_id: str
@@ -24,11 +25,13 @@ class BoardKind:
     chip: str
     part: str = ""
     st_chip: bool = False
+    pack: tuple[str, str] = ("", "")
 
 
 ST = "STMicroelectronics"
 NORDIC = "Nordic Semiconductor"
 NXP = "NXP"
+BENCH_PACK = "msdflash-bench.BENCH_M4_DFP.1.0.0.pack"
 BOARDS = {
     "nucleo-l476rg": BoardKind("0765", ST, "NUCLEO-L476RG", "stm32l476rg", st_chip=True),
     "nucleo-l432kc": BoardKind("0770", ST, "NUCLEO-L432KC", "stm32l432kc", "stm32l432kc", st_chip=True),
@@ -45,4 +48,5 @@ BOARDS = {
     "lpc1768-mbed": BoardKind("1010", NXP, "mbed LPC1768", "lpc1768", "lpc1768"),
     "lpcxpresso55s69": BoardKind("0236", NXP, "LPCXpresso55S69", "lpc55s69", "lpc55s69"),
     "nrf51-dk": BoardKind("1100", NORDIC, "nRF51-DK", "nrf51822", "nrf51"),
+    "bench-pack": BoardKind("0000", "msdflash bench", "BENCH-M4 board", "bench-m4", pack=(BENCH_PACK, "bench_m4")),
 }

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from msdflash.sim.chips import kinetis, lpc17, nrf, rp2040, stm32f1, stm32f429
+from msdflash.sim.chips.benchm4 import BenchM4
 from msdflash.sim.chips.lpc55 import Lpc55S69
 from msdflash.sim.chips.stm32f4 import Stm32F411
 from msdflash.sim.chips.stm32h7 import Stm32H743
@@ -29,5 +30,6 @@ CHIPS: dict[str, Callable[[int], Chip]] = {
     Lpc55S69.name: Lpc55S69,
     **{name: partial(nrf.Nrf, part) for name, part in nrf.PARTS.items()},
     rp2040.Rp2040.name: rp2040.Rp2040,
+    BenchM4.name: BenchM4,
 }
 """Takes a serial number, which goes into the chip's unique id."""
