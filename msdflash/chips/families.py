@@ -127,6 +127,22 @@ def devices_of_target(target: str) -> tuple[Device, ...]:
     return tuple(exact)
 
 
+_SYSTEM_MEMORY = ((0x1FF0_0000, 0x1FFF_FFFF),)
+"""STM32: nothing that can run but the boot loader lies here (from memory: system memory, OTP and option bytes of each reference manual)."""
+
+BOOT_ROMS: dict[str, tuple[tuple[int, int], ...]] = {
+    "lpc17xx": ((0x1FFF_0000, 0x1FFF_1FFF),),  # UM10360 table 3
+    "lpc55xx": ((0x0300_0000, 0x0301_FFFF), (0x1300_0000, 0x1301_FFFF)),  # UM11126, memory map (from memory)
+    "rp2040": ((0x0000_0000, 0x0000_3FFF),),  # RP2040 data sheet 2.8
+}
+"""Family -> addresses of its maker's boot ROM, first and last; all STM32 have :data:`_SYSTEM_MEMORY`."""
+
+
+def boot_rom(family: Family) -> tuple[tuple[int, int], ...]:
+    """Where the maker's boot ROM lies, as ``(first, last)``; empty where there is none, or none is known."""
+    return _SYSTEM_MEMORY if family.id.startswith("stm32") else BOOT_ROMS.get(family.id, ())
+
+
 def builtin_for(known: Device, flash_kib: int | None) -> Builtin | None:
     """The builtin for a die with this much flash: the smallest large enough, or None."""
     if flash_kib is None or flash_kib in UNREADABLE_SIZES:

@@ -8,12 +8,14 @@ from msdflash.diagnose.causes_chip import CHIP_CAUSES
 from msdflash.diagnose.causes_drive import DRIVE_CAUSES
 from msdflash.diagnose.causes_host import HOST_CAUSES
 from msdflash.diagnose.causes_image import IMAGE_CAUSES
+from msdflash.diagnose.causes_program import PROGRAM_CAUSES
 
 AREAS: dict[str, tuple[Cause, ...]] = {
     "Computer, USB, probe, engine": HOST_CAUSES,
     "The file": IMAGE_CAUSES,
     "Action files": DRIVE_CAUSES,
     "Power, wires, reset": BOARD_CAUSES,
+    "The program in the chip, and what resets it": PROGRAM_CAUSES,
     "The chip": CHIP_CAUSES,
 }
 """The catalogue in the order of its documentation."""

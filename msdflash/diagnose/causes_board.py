@@ -11,12 +11,13 @@ _POWER = "Switch the target on and look for its power LED. SWD wires do not feed
 BOARD_CAUSES: tuple[Cause, ...] = (
     cause(
         "swd-silent",
-        "the chip does not answer on the SWD wires",
+        "the chip does not answer on the SWD wires: {rivals}",
         "ERROR_RESET",
         _POWER,
         _LOOK,
         Remedy("Measure the 3.3 V supply at the chip itself, probe connected.", _METER),
         Remedy("Hold RESET, drop the file, let go after a second: this catches firmware that switches SWD off.", "resets the program"),
+        plain="the chip does not answer on the SWD wires",
         retryable=True,
         symptom=True,
     ),
@@ -167,6 +168,13 @@ BOARD_CAUSES: tuple[Cause, ...] = (
         "Disconnect an external watchdog or supervisor from nRESET.",
         Remedy("Measure the supply under load: a weak one makes brown-out resets.", _METER),
         retryable=True,
+    ),
+    cause(
+        "nreset-no-effect",
+        "a pulse on nRESET by this probe does not reset the chip",
+        "ERROR_RESET",
+        "Wire nRESET from the probe to the chip. Some probes, and some builds of their firmware, have no reset output.",
+        Remedy("Check whether the chip's reset pin is switched off (nRF52: PSELRESET; STM32 G0, G4, C0: NRST_MODE).", "the maker's tool"),
     ),
 )
 """Causes that a person finds with eyes, fingers and a voltmeter."""

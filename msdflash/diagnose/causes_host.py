@@ -66,6 +66,22 @@ HOST_CAUSES: tuple[Cause, ...] = (
         retryable=True,
     ),
     cause(
+        "probe-interface-taken",
+        "a driver of this computer has taken the debug probe's interface: {drivers}",
+        "ERROR_INTERNAL",
+        _REPLUG,
+        Remedy("Update the probe's firmware: some versions describe their interfaces so that the wrong driver takes them.", "ten minutes"),
+        Remedy("Unbind the driver from that interface, or blacklist it for this probe.", "needs administrator rights once"),
+        plain="a driver of this computer has taken the debug probe's interface",
+        retryable=True,
+    ),
+    cause(
+        "probe-cannot-reach-chip",
+        "this kind of debug probe cannot talk to this chip",
+        "ERROR_RESET",
+        Remedy("Use a CMSIS-DAP probe: this chip wants bit sequences or addresses that others do not send.", "another probe"),
+    ),
+    cause(
         "probe-vanished",
         "the debug probe disappeared from USB during the step {step}",
         "ERROR_ERROR_DURING_TRANSFER",

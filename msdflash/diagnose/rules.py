@@ -15,7 +15,10 @@ from msdflash.diagnose.finding import Confidence, Diagnosis, Finding
 from msdflash.diagnose.rules_chip import CHIP_RULES, CHIP_SYMPTOMS
 from msdflash.diagnose.rules_flash import FLASH_RULES, FLASH_SYMPTOMS
 from msdflash.diagnose.rules_host import HOST_RULES, HOST_SYMPTOMS
+from msdflash.diagnose.rules_image import IMAGE_RULES
 from msdflash.diagnose.rules_locks import LOCK_RULES
+from msdflash.diagnose.rules_origin import ORIGIN_RULES
+from msdflash.diagnose.rules_program import PROGRAM_RULES
 from msdflash.diagnose.rules_reset import RESET_RULES
 from msdflash.diagnose.rules_wires import WIRE_RULES, WIRE_SYMPTOMS
 from msdflash.diagnose.words import engine_said, found
@@ -25,8 +28,11 @@ Rule = Callable[[Evidence], Finding | None]
 
 RULES: tuple[Rule, ...] = (
     *HOST_RULES,
+    *IMAGE_RULES,
     *WIRE_RULES,
     *RESET_RULES,
+    *ORIGIN_RULES,
+    *PROGRAM_RULES,
     *LOCK_RULES,
     *CHIP_RULES,
     *FLASH_RULES,
@@ -46,13 +52,21 @@ _LINE = "Unplug the probe, power the board, and measure nRESET to GND: below 0.8
 _NEXT = {
     "swd-silent": _LIGHT,
     "no-target-power": "Measure the supply at the chip itself.",
+    "debug-off": "Look whether the program enters a stop or standby mode, or sets up the SWD pins: one of both shuts the port.",
+    "algo-reset": "Watch the supply and nRESET with an oscilloscope while the file is dropped: a dip is the supply, a pulse the board.",
+    "reset-loop": "Watch nRESET and the supply with an oscilloscope: pulses on the line, dips of the supply, or neither (the chip itself).",
     "debug-power-not-acknowledged": "Drop the file while RESET is held, and let go after a second: if that works, the program sleeps.",
     "flash-worn": "Drop the file again: the same addresses failing again mean the chip, others mean the link.",
 }
 """The one measurement that would tell the leading rivals apart."""
 
 
-def _bucket(finding: Finding) -> int:
+_RESETTERS = frozenset({"watchdog", "lockup-reset", "brown-out", "reset-by-pin"})
+_EXPLAINED_BY: dict[str, frozenset[str]] = {"reset-loop": _RESETTERS, "algo-reset": _RESETTERS}
+"""Causes that only say what was seen as soon as one of these is likely."""
+
+
+def _bucket(finding: Finding, explained: frozenset[str] = frozenset()) -> int:
     """0 explanations, 1 symptoms, 2 possible ones, 3 true but beside the point, 4 unlikely, 5 ruled out."""
     if finding.confidence is Confidence.RULED_OUT:
         return 5
@@ -62,7 +76,7 @@ def _bucket(finding: Finding) -> int:
         return 3
     if finding.confidence is Confidence.POSSIBLE:
         return 2
-    return 1 if CATALOGUE[finding.cause].symptom else 0
+    return 1 if CATALOGUE[finding.cause].symptom or finding.cause in explained else 0
 
 
 def _one_each(findings: list[Finding]) -> list[Finding]:
@@ -82,7 +96,9 @@ def _stated(evidence: Evidence) -> Finding | None:
     facts = evidence.table("image.facts")
     told = ", ".join(f"{key} {_fact(key, value)}" for key, value in facts.items() if isinstance(value, (str, int, float)))
     reasons = tuple(text for text in (failure.message[:300], told[:300]) if text)
-    return Finding(failure.cause, Confidence.CERTAIN, reasons, {"step": evidence.step} | facts)
+    # That a table does not fit this chip is measured; that it was made for another one follows from where else it would fit.
+    sure = Confidence.LIKELY if facts.get("fits") else Confidence.CERTAIN
+    return Finding(failure.cause, sure, reasons, {"step": evidence.step} | facts)
 
 
 def _fact(key: str, value: object) -> str:
@@ -115,7 +131,9 @@ def diagnose(outcome: Outcome) -> Diagnosis:
 
 def _order(findings: list[Finding]) -> Callable[[Finding], tuple[int, int, int]]:
     place = {id(item): index for index, item in enumerate(findings)}
-    return lambda item: (_bucket(item), item.confidence.rank, place[id(item)])
+    firm = {item.cause for item in findings if item.confidence.rank <= Confidence.LIKELY.rank and not item.aside}
+    explained = frozenset(cause for cause, by in _EXPLAINED_BY.items() if by & firm)
+    return lambda item: (_bucket(item, explained), item.confidence.rank, place[id(item)])
 
 
 def _unexplained(evidence: Evidence) -> Finding:

@@ -144,9 +144,10 @@ def wrong_target(e: Evidence) -> Finding | None:
         return found(
             "wrong-target", CERTAIN, f"the chip's device id is 0x{dev_id:03X}; {name} has {should}", expected=name, found=f"0x{dev_id:03X}"
         )
-    if e.kind == "wrong-chip":
+    by_core = _wrong_core(e, expected.get("family"), name) if dev_id is None else None
+    if by_core is None and e.kind == "wrong-chip":
         return found("wrong-target", LIKELY, e.failure.message if e.failure else "", dp_words(e))
-    return _wrong_core(e, expected.get("family"), name) if dev_id is None else None
+    return by_core
 
 
 def _wrong_core(e: Evidence, family_id: object, name: str) -> Finding | None:

@@ -26,6 +26,7 @@ _MALFORMED = re.compile(
     re.IGNORECASE,
 )
 _DRIVER_FAILED = re.compile(r"\bstlink: TypeError\b")
+_CANNOT = re.compile(r"requires a debug probe with SWD sequence capability|probe that does not support APv2 addresses", re.IGNORECASE)
 _TOO_OLD = re.compile(r"unsupported, older firmware|firmware on the probe is outdated|minimum supported firmware", re.IGNORECASE)
 
 
@@ -131,10 +132,39 @@ def probe_busy(e: Evidence) -> Finding | None:
     if holder and (e.kind in {"probe-open", "usb"} | MISSING or _errno(e) == EBUSY):
         return found("probe-busy", CERTAIN, f"its device node is open in: {holder}", _errno_words(e), holder=holder)
     if _errno(e) == EBUSY and _usb_trouble(e):
+        if _taken_by(e):
+            return found("probe-busy", POSSIBLE, "opening the probe gave error 16 (EBUSY)", "no program has claimed one of its interfaces")
         return found("probe-busy", CERTAIN, "opening the probe gave error 16 (EBUSY)", "who holds it could not be read")
     if _opening_failed_mutely(e):
         return found("probe-busy", POSSIBLE, "opening the probe failed without an error number")
     return None
+
+
+PROGRAM_DRIVER = "usbfs"
+"""Linux: the driver of an interface that a program has claimed."""
+
+
+def _taken_by(e: Evidence) -> str:
+    """Kernel drivers on the probe's interfaces, where no program has claimed any; "" else."""
+    value = e.value("usb.drivers")
+    names = [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+    return "" if PROGRAM_DRIVER in names else ", ".join(names)
+
+
+def probe_interface_taken(e: Evidence) -> Finding | None:
+    """EBUSY, and nobody but drivers of the system has an interface of the device."""
+    if _errno(e) != EBUSY or not _usb_trouble(e) or e.text("probe.holder") or not _taken_by(e):
+        return None
+    drivers = _taken_by(e)
+    words = f"the system lists the drivers {drivers} on its interfaces, and no program"
+    return found("probe-interface-taken", LIKELY, "opening the probe gave error 16 (EBUSY)", words, drivers=drivers)
+
+
+def probe_cannot_reach(e: Evidence) -> Finding | None:
+    """The engine's own table of what a driver can do."""
+    if not _CANNOT.search(e.text("engine.error")):
+        return None
+    return found("probe-cannot-reach-chip", CERTAIN, engine_said(e))
 
 
 def _errno_words(e: Evidence) -> str:
@@ -276,6 +306,8 @@ HOST_RULES = (
     probe_in_bootloader,
     usb_permission,
     probe_busy,
+    probe_interface_taken,
+    probe_cannot_reach,
     probe_vanished,
     probe_hung,
     usb_unstable,

@@ -284,6 +284,14 @@ def reset_weakly_held(e: Evidence) -> Finding | None:
     return None
 
 
+def nreset_no_effect(e: Evidence) -> Finding | None:
+    """We pulled the line, and the core's reset flag, cleared just before, stayed clear."""
+    if e.flag("nreset.no_effect") is not True:
+        return None
+    words = "after a pulse of 20 ms the core's reset flag (DHCSR bit 25), cleared just before, was clear"
+    return found("nreset-no-effect", CERTAIN, words, aside=True)
+
+
 def _falls(levels: tuple[int, ...]) -> int:
     return sum(1 for before, after in pairwise(levels) if before and not after)
 
@@ -321,6 +329,7 @@ RESET_RULES = (
     reset_held_by_probe,
     reset_loop,
     reset_weakly_held,
+    nreset_no_effect,
 )
 
 

@@ -32,6 +32,9 @@ TOUCHED_TARGET = frozenset({"no-dp", "no-power-ack", "no-ap", "core-in-reset", "
 READ_BLOCK = 64
 """Registers in one block of the reading ``swd.errors``: an error is counted once a block."""
 
+MANY_READS = 20
+"""Reads at one clock from which on their outcome is no accident."""
+
 SILENCE = frozenset({"no-ack", "ack-7", "ack-0", "stlink-5", "stlink-9"})
 """Words in ``swd.ack`` that mean that nobody answered."""
 
@@ -65,16 +68,26 @@ def volts_words(e: Evidence) -> str:
     )
 
 
-def _mute(e: Evidence) -> bool:
+def mute(e: Evidence) -> bool:
     """Silent, and no other clock and no reset made it speak either."""
     return e.silent and not e.dp_ever
 
 
 def swd_silent(e: Evidence) -> Finding | None:
-    """The measured symptom."""
+    """The measured symptom, with what this probe cannot tell apart."""
     if not e.silent:
         return None
-    return found("swd-silent", CERTAIN, ack_words(e), sweep_words(e), volts_words(e))
+    return found("swd-silent", CERTAIN, ack_words(e), sweep_words(e), volts_words(e), rivals=_rivals(e))
+
+
+def _rivals(e: Evidence) -> str:
+    """In the headline: the commonest causes that are left."""
+    if e.dp_ever:
+        return ""
+    wire = "something holds SWDIO low" if "ack-0" in e.acks else "a wire is open or crossed"
+    if e.vtref is None:
+        return f"it has no power, or {wire}"
+    return wire if e.vtref >= LOW_SUPPLY else ""
 
 
 def no_target_power(e: Evidence) -> Finding | None:
@@ -95,7 +108,7 @@ def no_target_power(e: Evidence) -> Finding | None:
 
 def target_voltage_low(e: Evidence) -> Finding | None:
     """A voltage at which no chip works, and silence."""
-    if e.vtref is not None and NO_SUPPLY <= e.vtref < LOW_SUPPLY and _mute(e):
+    if e.vtref is not None and NO_SUPPLY <= e.vtref < LOW_SUPPLY and mute(e):
         return found("target-voltage-low", LIKELY, volts_words(e) + f"; a chip needs about {LOW_SUPPLY} V or more", volts=f"{e.vtref:.2f}")
     return None
 
@@ -135,14 +148,14 @@ def swd_open(e: Evidence) -> Finding | None:
 
 def swd_swapped(e: Evidence) -> Finding | None:
     """Looks the same as open wires."""
-    if not _mute(e):
+    if not mute(e):
         return None
     return found("swd-swapped", POSSIBLE, "on the wire this looks the same as an open wire")
 
 
 def swd_short(e: Evidence) -> Finding | None:
     """Acknowledge 0: SWDIO is low while nobody should drive it. An unpowered chip clamps it, too."""
-    if not (_mute(e) and "ack-0" in e.acks):
+    if not (mute(e) and "ack-0" in e.acks):
         return None
     powered = e.vtref is not None and e.vtref >= LOW_SUPPLY
     return found(
@@ -160,6 +173,8 @@ def debug_off(e: Evidence) -> Finding | None:
         return None
     if e.dpidr_under_reset is not None:
         return found("debug-off", LIKELY, ack_words(e), dp_words(e), "so power and wires are fine while the program does not run")
+    if e.flag("swd.after_pulse") is True:
+        return found("debug-off", LIKELY, ack_words(e), "it answered right after a pulse on nRESET, before the program had run far")
     if any(good for _, good, _ in e.sweep):
         return None
     if e.has("swd.dpidr_under_reset"):
@@ -171,14 +186,14 @@ def debug_off(e: Evidence) -> Finding | None:
 
 def debug_locked_silent(e: Evidence) -> Finding | None:
     """Some locks switch the whole debug port off."""
-    if not _mute(e) or (e.vtref is not None and e.vtref < NO_SUPPLY):
+    if not mute(e) or (e.vtref is not None and e.vtref < NO_SUPPLY):
         return None
     return found("debug-locked", POSSIBLE, "some locks (STM32 RDP 2 and BOOT_LOCK, LPC CRP) switch the whole debug port off")
 
 
 def chip_dead(e: Evidence) -> Finding | None:
     """Nothing can prove it from here."""
-    if not _mute(e) or (e.vtref is not None and e.vtref < NO_SUPPLY):
+    if not mute(e) or (e.vtref is not None and e.vtref < NO_SUPPLY):
         return None
     return found("chip-dead", POSSIBLE, "a dead chip is silent, too; this is rare")
 
@@ -188,9 +203,10 @@ def link_noise(e: Evidence) -> Finding | None:
     trend = _clock_trend(e)
     if trend:
         best, worst = trend
+        # A chip that answers now and then passes a few reads by chance, never twenty in step with the clock.
         return found(
             "link-noise",
-            CERTAIN,
+            CERTAIN if min(best[2], worst[2]) >= MANY_READS else LIKELY,
             sweep_words(e),
             f"clean at {hertz(best[0])}, failing at {hertz(worst[0])}",
             errors=worst[2] - worst[1],
@@ -200,6 +216,9 @@ def link_noise(e: Evidence) -> Finding | None:
         counted = _link_errors(e)
         if counted:
             return counted
+    if e.silent and any(0 < good < reads for _, good, reads in e.sweep):
+        done, good = sum(row[2] for row in e.sweep), sum(row[1] for row in e.sweep)
+        return found("link-noise", POSSIBLE, sweep_words(e), errors=done - good, reads=f"{done} reads failed")
     if e.kind == "transfer" and e.acks and e.acks[-1] in {"parity", "no-ack", "ack-7", "error"} and e.dp_ever:
         return found(
             "link-noise", POSSIBLE, f"the failing access ended with: {ACK_WORDS.get(e.acks[-1], e.acks[-1])}", dp_words(e), engine_said(e)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from msdflash.chips import vectors
 from msdflash.chips.model import Family
 from msdflash.errors import ImageError
 from msdflash.image.existing import check_existing
@@ -31,3 +32,26 @@ def against_flash(channel: Channel, target: Any, layout: MemoryMap, family: Fami
         raise StepFailed("image", str(error), cause=error.cause) from error
     if notes and channel.image is not None:
         channel.image = msgspec.structs.replace(channel.image, notes=channel.image.notes + notes)
+
+
+def name_other_chip(error: ImageError, image: Image, layout: MemoryMap) -> ImageError:
+    """A refused vector table once more: where it would make sense on other chips of the tables, the file was built for one of them.
+
+    Anything else comes back as it is.
+    """
+    boot = layout.boot()
+    size = 0 if boot is None else max((end - boot.start for start, end in _spans(image) if start <= boot.start), default=0)
+    table = image.read(boot.start, 4 * vectors.WORDS) if boot is not None else None
+    others = vectors.fitting(table, size) if error.cause == "image-bad-vectors" and table is not None else ()
+    if not others:
+        return error
+    names = list(dict.fromkeys(device.part for _, device in others))
+    fits = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return ImageError("image-wrong-chip", str(error), **{**error.facts, "fits": fits})
+
+
+_NAMED = 4
+
+
+def _spans(image: Image) -> list[tuple[int, int]]:
+    return [(start, start + length) for start, length in image.ranges()]

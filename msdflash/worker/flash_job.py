@@ -194,10 +194,11 @@ class FlashJob:
         chip = target.chip_facts(channel, name, self.family, self.silicon.device)
         try:
             notes = checks.check(image, layout, families.boot_of_target(name), chip, allow_locking=self.order.allow_locking_images)
-        except ImageError as error:
+        except ImageError as refused:
+            error = fitting.name_other_chip(refused, image, layout)
             self._remember(image)
             self._tell_image(error)
-            raise StepFailed("image", str(error), cause=error.cause) from error
+            raise StepFailed("image", str(error), cause=error.cause) from refused
         image, names = transforms.apply(image, self.family.transforms if self.family is not None else ())
         self._remember(image, names, notes)
         channel.touch(total=image.size)

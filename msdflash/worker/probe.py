@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -170,23 +171,45 @@ def open_probe(channel: Channel, connection: Connection, project: Path) -> tuple
         raise StepFailed("probe-ambiguous", f"{twins} connected probes have the unique id {connection.probe}")
     channel.opened = probe
     channel.measure("probe.kind", kind_of(probe))
-    try:
-        session = Session(probe, auto_open=False, options={**safe_options(connection, project), "target_override": "cortex_m"})
-        session.open(init_board=False)
-    except Exception as error:
-        trouble = deepen(classify(error), probe)
-        channel.measure("engine.error", trouble.text)
-        if trouble.errno is not None:
-            channel.measure("probe.errno", trouble.errno)
-        note_timeout(channel, trouble, kind_of(probe))
-        if trouble.errno in (errno.EBUSY, errno.EACCES):
-            for node in nodes:
-                if who := hostusb.holder(node):
-                    channel.measure("probe.holder", who)
-        raise StepFailed("probe-open", f"the probe {connection.probe} could not be opened") from error
+    session = _open(channel, probe, {**safe_options(connection, project), "target_override": "cortex_m"}, nodes)
     channel.probe = facts(probe, session)
     channel.measure("probe.product", channel.probe.product)
     return probe, session
+
+
+RELEASE_PATIENCE = 1.0
+"""Seconds for a program that has just ended to be rid of the probe."""
+
+
+def _open(channel: Channel, probe: DebugProbe, options: dict[str, Any], nodes: Sequence[hostusb.UsbNode]) -> Session:
+    """Open the probe; one that is taken, but by nobody who can be seen, is tried again for a moment.
+
+    Raises:
+        StepFailed: ``probe-open``, after what can be known of the reason was measured.
+    """
+    end = time.monotonic() + RELEASE_PATIENCE
+    while True:
+        try:
+            session = Session(probe, auto_open=False, options=options)
+            session.open(init_board=False)
+            return session
+        except Exception as error:
+            trouble = deepen(classify(error), probe)
+            holders = [who for node in nodes if (who := hostusb.holder(node))] if trouble.errno in (errno.EBUSY, errno.EACCES) else []
+            if trouble.errno == errno.EBUSY and not holders and time.monotonic() < end:
+                with contextlib.suppress(Exception):
+                    probe.close()
+                time.sleep(0.1)
+                continue
+            channel.measure("engine.error", trouble.text)
+            if trouble.errno is not None:
+                channel.measure("probe.errno", trouble.errno)
+            note_timeout(channel, trouble, kind_of(probe))
+            for who in holders:
+                channel.measure("probe.holder", who)
+            if trouble.errno == errno.EBUSY:
+                channel.measure("usb.drivers", sorted({driver for node in nodes for driver in node.drivers}))
+            raise StepFailed("probe-open", f"the probe {probe.unique_id} could not be opened") from error
 
 
 def count_twins(probe: DebugProbe, nodes: Sequence[hostusb.UsbNode]) -> int:

@@ -79,10 +79,25 @@ def _contradiction(channel: Channel, chosen: Chosen, silicon: Silicon) -> None:
         return
     fitting = [device for device in family.devices if any(builtin.target == chosen.name for builtin in device.builtins)]
     channel.measure("target.expected", {"target": chosen.name, "family": family.id, "dev_ids": [device.dev_id for device in fitting]})
-    if silicon.family is None or silicon.device is None or not fitting:
+    if silicon.family is None or silicon.device is None:
+        _other_core(channel, chosen, family)
+    elif silicon.family.id != family.id or (fitting and silicon.device.dev_id not in {device.dev_id for device in fitting}):
+        meant = fitting[0].part if fitting else family.title
+        raise StepFailed("wrong-chip", f"the chip is {silicon.device.part}, the target stands for {meant}")
+
+
+def _other_core(channel: Channel, chosen: Chosen, family: Family) -> None:
+    """Where the chip does not name itself, its core and its debug port may still say that it is another.
+
+    A core alone counts against a board's identity, which may be that of another board. Against a target that somebody named both must
+    speak: copies of a part are sold with a newer core, and are named as what they copy.
+    """
+    readings = tuple(channel.readings)
+    cpuid, dpidr = latest(readings, "core.cpuid"), latest(readings, "swd.dpidr")
+    if not isinstance(cpuid, int) or cpuid in (0, 0xFFFFFFFF) or cpuid >> 4 & 0xFFF in family.cores:
         return
-    if silicon.family.id != family.id or silicon.device.dev_id not in {device.dev_id for device in fitting}:
-        raise StepFailed("wrong-chip", f"the chip is {silicon.device.part}, the target stands for {fitting[0].part}")
+    if chosen.how == "board" or dpidr not in family.dpidrs:
+        raise StepFailed("wrong-chip", f"no chip of the family {family.title} has this core (CPUID 0x{cpuid:08X})")
 
 
 def open_target(channel: Channel, probe: DebugProbe, options: dict[str, object], chosen: Chosen) -> Session:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from msdflash.diagnose.causes import CATALOGUE, UNEXPLAINED
+from msdflash.diagnose.causes_drive import DRIVE_CAUSES
 from msdflash.diagnose.causes_image import IMAGE_CAUSES
 from msdflash.diagnose.finding import Confidence, Diagnosis
 from msdflash.diagnose.rules import diagnose
@@ -24,12 +25,17 @@ SLEEPS = 0x0005_0000  # S_SLEEP, S_REGRDY
 LOCKUP = 0x0009_0000  # S_LOCKUP, S_REGRDY
 DP = 0x2BA0_1477
 ANSWERS: dict[str, Any] = {"swd.dpidr": DP, "dp.power_ack": True, "ap.idr": 0x2477_0011, "ap.csw": 0x2300_0052, "core.cpuid": 0x410F_C241}
+LOOPS = ANSWERS | {"core.dhcsr": [RESET, RESET, RUNS, RESET, RUNS, RESET]}
 HELD = ANSWERS | {"core.dhcsr": [RESET] * 6, "core.dhcsr_ms": 101.0, "core.reset_catch": "still-in-reset"}
 SILENT: dict[str, Any] = {"swd.ack": "no-ack", "swd.sweep": {"100000": [0, 3], "1000000": [0, 3], "4000000": [0, 3]}}
 CALL = {"function": "EraseSector", "address": 0x0800_1000, "length": 2048, "r0": 1, "pc": 0x2000_0000, "ipsr": 0, "timeout_s": None}
 OVERRUN = CALL | {"r0": None, "timeout_s": 5.0}
 BAD = {"ok": False, "address": 0x2000_0040, "wrote": 0x2000_0040, "read": 0x2000_0044, "bad": 3, "words": 256}
 DIFFERS = {"address": 0x0800_0400, "expected": 0x12, "read": 0xFF, "bad": 64, "bytes": 4096}
+
+
+def _cell(*flags: str) -> dict[str, Any]:
+    return {"flags": list(flags), "words": [0]}
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -55,11 +61,17 @@ def outcome(scene: Scene, readings: dict[str, Any], kind: str) -> Outcome:
         proved=not kind,
         failure=failure,
         running=scene.running,
-        readings=tuple(Reading(name, value, index / 10) for index, (name, value) in enumerate(readings.items())),
+        readings=tuple(Reading(name, value, index / 10) for index, (name, value) in enumerate(_one_by_one(readings))),
         probe=ProbeFacts("0240", scene.probe),
         target=TargetFacts(scene.target) if scene.target else None,
         changed=Changed(connected=True),
     )
+
+
+def _one_by_one(readings: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Readings in time order; those that are taken twice are written as a list."""
+    twice = {"vtref", "reset.cause"}
+    return [(name, item) for name, value in readings.items() for item in (value if name in twice and isinstance(value, list) else [value])]
 
 
 S = Scene
@@ -170,7 +182,7 @@ SCENES: tuple[Scene, ...] = (
         "link-noise",
         "certain",
         "no-dp",
-        {"swd.ack": "parity", "swd.sweep": {"100000": [3, 3], "1000000": [3, 3], "4000000": [0, 3]}},
+        {"swd.ack": "parity", "swd.sweep": {"100000": [23, 23], "1000000": [23, 23], "4000000": [2, 23]}},
         ("swd.sweep",),
     ),
     S(
@@ -248,6 +260,87 @@ SCENES: tuple[Scene, ...] = (
         HELD | {"core.reset_catch": "halted", "nreset.rise_ms": 0.4},
         ("core.reset_catch",),
         probe="stlink",
+    ),
+    # --- the program in the chip, and what resets it ----------------------------------------------------------------------
+    S("deep-sleep", "possible", "no-dp", SILENT | {"swd.dpidr_under_reset": DP}, ("kind",), first=False),
+    S("swd-pins-taken", "possible", "no-dp", SILENT | {"swd.dpidr_under_reset": DP}, ("kind",), first=False),
+    S("debug-off", "likely", "no-dp", SILENT | {"swd.dpidr_under_reset": None, "swd.after_pulse": True}, ("swd.after_pulse",)),
+    S("lpc-crp", "possible", "no-dp", SILENT, ("kind",), first=False, target="lpc1768"),
+    S("supply-set-wrong", "possible", "no-dp", SILENT, ("kind",), first=False, target="stm32h743xx"),
+    S(
+        "watchdog",
+        "likely",
+        "reset-under-algorithm",
+        ANSWERS | {"algo.reset_seen": True, "reset.cause": [_cell("PINRSTF"), _cell("PINRSTF", "IWDGRSTF")]},
+        ("reset.cause",),
+        step=Step.ERASE,
+    ),
+    S("watchdog", "likely", "no-halt", LOOPS | {"reset.cause": _cell("PINRSTF", "IWDGRSTF")}, ("reset.cause",)),
+    S(
+        "lockup-reset",
+        "likely",
+        "no-halt",
+        LOOPS | {"chip.family": "kinetis-k6x", "reset.cause": _cell("LOCKUP")},
+        ("reset.cause",),
+        target="k64f",
+    ),
+    S(
+        "brown-out",
+        "likely",
+        "reset-under-algorithm",
+        ANSWERS | {"algo.reset_seen": True, "vtref": [3.29, 2.41]},
+        ("vtref",),
+        step=Step.ERASE,
+        probe="stlink",
+    ),
+    S(
+        "brown-out",
+        "likely",
+        "reset-under-algorithm",
+        ANSWERS | {"algo.reset_seen": True, "reset.cause": [_cell("PINRSTF"), _cell("PINRSTF", "BORRSTF")]},
+        ("reset.cause",),
+        step=Step.ERASE,
+    ),
+    S("reset-by-pin", "likely", "no-halt", LOOPS | {"reset.cause": _cell("PINRSTF")}, ("reset.cause",)),
+    S(
+        "boot-source",
+        "certain",
+        "",
+        {
+            "chip.family": "stm32l4",
+            "core.pcsr": [0x1FFF_0A10, 0x1FFF_0A14, 0x1FFF_0A10, 0x1FFF_0A12],
+            "boot.shown": {"at": 0, "shown": [0x2000_2000, 0x1FFF_0D01], "flash": [0x2001_0000, 0x0800_0189]},
+        },
+        ("core.pcsr", "boot.shown"),
+        running="running",
+    ),
+    S(
+        "memory-guard-left-on",
+        "likely",
+        "algo-fault",
+        ANSWERS | {"core.limits": {"mpu": 5}, "core.fault": {"cfsr": 0x82, "ipsr": 4}, "algo.call": CALL | {"ipsr": 4}},
+        ("core.limits",),
+        first=False,
+        step=Step.ERASE,
+    ),
+    S("second-debugger", "possible", "ram", ANSWERS | {"core.debug_was_on": True, "ram.test": BAD}, ("core.debug_was_on",), first=False),
+    S("nreset-no-effect", "certain", "", ANSWERS | {"nreset.no_effect": True}, ("nreset.no_effect",), running="running"),
+    S(
+        "probe-interface-taken",
+        "likely",
+        "probe-open",
+        {"probe.errno": 16, "usb.drivers": ["cdc_acm"]},
+        ("usb.drivers",),
+        first=False,
+        step=Step.OPEN,
+    ),
+    S(
+        "probe-cannot-reach-chip",
+        "certain",
+        "unexpected",
+        {"engine.error": "TargetSupportError: RP2040 requires a debug probe with SWD sequence capability"},
+        ("engine.error",),
+        step=Step.CONNECT,
     ),
     # --- chip -------------------------------------------------------------------------------------------------------------
     S(
@@ -495,5 +588,5 @@ def test_a_cause_that_the_check_proved_is_certain() -> None:
 
 
 def test_every_cause_has_a_scene() -> None:
-    told = {scene.cause for scene in SCENES} | {entry.id for entry in IMAGE_CAUSES}
+    told = {scene.cause for scene in SCENES} | {entry.id for entry in (*IMAGE_CAUSES, *DRIVE_CAUSES)}
     assert set(CATALOGUE) - told == set()
