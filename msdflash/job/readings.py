@@ -105,10 +105,13 @@ READINGS: dict[str, ReadingKind] = {
     "lock.status": _kind("reg", "status of the maker's own access port (Nordic CTRL-AP, NXP MDM-AP), read several times over 20 ms"),
     "option.rdp": _kind("reg", "read-out protection byte; one that looks locked is read again 20 ms later"),
     "option.wrp": _kind("list", "write-protected ranges [first, last] out of the option registers"),
+    "lock.ordered": _kind("dict", "the user's order to unlock was carried out: {family, destroys}", Effect.WRITE),
     "flash.read_fault": _kind("reg", "address in flash that faulted on reading"),
     "flash.sr": _kind("reg", "flash status register before the next call could clear it"),
     "flash.busy": _kind("bool", "flash controller still busy after the call's deadline"),
     "reset.cause": _kind("dict", "reset-cause registers: {flags: names of the bits set, words: the registers}"),
+    "flash.chip_id": _kind("", "identification (9Fh, three bytes) of a flash chip beside the processor, three times", Effect.WRITE),
+    "flash.chip_status": _kind("reg", "status register 1 (05h) of that chip", Effect.WRITE),
     "flash.critical": _kind("dict", "words that lock the chip at its next reset, after a failed job: {address, open, effect}"),
     # --- algorithm, RAM, flash result ---------------------------------------------------------------------------------------------
     "ram.test": _kind(

@@ -74,10 +74,10 @@ def main() -> int:
 
 def _run(channel: Channel, order: object) -> None:
     from msdflash.job.messages import Finished, Listed
-    from msdflash.job.order import DiagnoseOrder, FlashOrder
+    from msdflash.job.order import DiagnoseOrder, EraseOrder, FlashOrder
     from msdflash.job.outcome import Failure
     from msdflash.job.steps import Step
-    from msdflash.worker import diagnose_job, flash_job, probe
+    from msdflash.worker import diagnose_job, erase_job, flash_job, probe
     from msdflash.worker.channel import LogTap, StepFailed
     from msdflash.worker.trouble import classify
 
@@ -85,11 +85,17 @@ def _run(channel: Channel, order: object) -> None:
     engine.setLevel(logging.INFO)
     engine.propagate = False
     engine.addHandler(LogTap(channel.log.append))
-    if not isinstance(order, FlashOrder | DiagnoseOrder):
+    if not isinstance(order, FlashOrder | EraseOrder | DiagnoseOrder):
         channel.begin(Step.OPEN, 30)
         channel.send(Listed(tuple(probe.list_probes())))
         return
-    job = flash_job.FlashJob(channel, order) if isinstance(order, FlashOrder) else diagnose_job.DiagnoseJob(channel, order)
+    job: flash_job.FlashJob | diagnose_job.DiagnoseJob
+    if isinstance(order, FlashOrder):
+        job = flash_job.FlashJob(channel, order)
+    elif isinstance(order, EraseOrder):
+        job = erase_job.EraseJob(channel, order)
+    else:
+        job = diagnose_job.DiagnoseJob(channel, order)
     failure: Failure | None = None
     try:
         job.run()

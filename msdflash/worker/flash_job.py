@@ -11,7 +11,7 @@ from pyocd.core.session import Session
 from pyocd.probe.debug_probe import DebugProbe
 
 from msdflash.chips import families
-from msdflash.chips.model import Family
+from msdflash.chips.model import Family, SerialFlash
 from msdflash.errors import ImageError
 from msdflash.image import checks, decode, transforms
 from msdflash.image.layout import MemoryMap
@@ -22,7 +22,7 @@ from msdflash.job.order import FlashOrder
 from msdflash.job.outcome import Failure, ImageFacts, Tried
 from msdflash.job.readings import Effect
 from msdflash.job.steps import Step
-from msdflash.worker import chipid, fitting, measure, observe, plan, probe, program, silicon, target
+from msdflash.worker import chipid, fitting, measure, observe, plan, probe, program, serialflash, silicon, target, unlock
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.keeping import Keeping
 from msdflash.worker.ladder import Ladder, connect_under_reset
@@ -57,6 +57,7 @@ class FlashJob:
         self.layout = MemoryMap(())
         self._demcr = 0
         self._was_halted = False
+        self._chip_protects: tuple[tuple[int, int], ...] = ()
 
     # --- steps --------------------------------------------------------------------------------------------------------------------
 
@@ -117,6 +118,25 @@ class FlashJob:
             self.channel.measure("swd.clock", self.order.connection.frequency)
 
     def _measure(self) -> None:
+        try:
+            self._look()
+        except StepFailed as failed:
+            if failed.kind != "locked" or not self.order.unlock:
+                raise
+            self._unlock()
+            self._look()
+
+    def _unlock(self) -> None:
+        """On the user's order: the chip, which two readings called locked, is opened, and what was on it is gone."""
+        try:
+            unlock.carry_out(self.channel, self._raw())
+        except StepFailed:
+            raise
+        except Exception as error:
+            raise self._trouble("transfer", "the link failed while the chip was being unlocked", error) from error
+        self.channel.tried.append(Tried("removed the read-out protection, as ordered", "the chip was erased by that"))
+
+    def _look(self) -> None:
         channel, connection = self.channel, self.order.connection
         opened = self._probe()
         channel.begin(Step.MEASURE, 10)
@@ -162,6 +182,27 @@ class FlashJob:
             raise self._trouble("transfer", "connecting to the target failed", error) from error
         if not halted:
             raise self._not_halted()
+        if self.family is not None and self.family.serial is not None:
+            self._ask_flash_chip(self.family.serial)
+
+    def _ask_flash_chip(self, serial: SerialFlash) -> None:
+        """A flash chip beside the processor: its answer, its length, and its window readable."""
+        try:
+            found = self._show_flash_chip(serial)
+        except StepFailed:
+            raise
+        except Exception as error:
+            raise self._trouble("transfer", "asking the flash chip failed", error) from error
+        kib = found.kib or serial.least
+        how = "out of the flash chip's identification" if found.kib else "the shortest that such boards have; this chip does not tell"
+        self.channel.measure("chip.flash_kib", kib, how)
+        self._chip_protects = found.protected
+        target.cut_flash(self._session(), kib)
+        target.tell_flash(self.channel, self._session())
+
+    def _show_flash_chip(self, serial: SerialFlash) -> serialflash.Found:
+        region = target.flash_regions(self._session())[0]
+        return serialflash.look(self.channel, self._core(), region.flash, serial, int(region.start))
 
     def _not_halted(self) -> StepFailed:
         """After our own reset the core does not stop: in reset still, or refusing."""
@@ -237,6 +278,7 @@ class FlashJob:
             raise StepFailed("image", "part of the image lies in no flash that the target can program", cause="image-outside-flash")
         if self.family is not None and any(item.changes for item in plans):
             ranges = silicon.protected_ranges(channel, self._raw_on_session(), self.family, silicon.main_flash(regions))
+            ranges += self._chip_protects
             for item in plans:
                 program.refuse_protected(item, ranges)
         return plans
@@ -256,6 +298,9 @@ class FlashJob:
     def _observe(self) -> None:
         channel = self.channel
         channel.begin(Step.RESET, 10)
+        if not self.order.run:
+            self._stay_halted()
+            return
         channel.touch(reset=True, state="running")
         try:
             observe.release(self._core())
@@ -265,6 +310,16 @@ class FlashJob:
         except Exception as error:  # noqa: BLE001  (flash is proved; what the program does now is a second result)
             channel.log.append(classify(error).text)
             channel.running = "debug-unreachable"
+
+    def _stay_halted(self) -> None:
+        """HARD_RST.CFG: the new program waits at its first instruction."""
+        self.channel.touch(reset=True, state="halted")
+        try:
+            self._session().target.reset_and_halt()
+            self.channel.running = "halted"
+        except Exception as error:  # noqa: BLE001  (flash is proved all the same)
+            self.channel.log.append(classify(error).text)
+            self.channel.running = "debug-unreachable"
 
     # --- endings ------------------------------------------------------------------------------------------------------------------
 
@@ -312,6 +367,8 @@ class FlashJob:
             if self.family is not None and self.family.flash_shown is not None:
                 core.write32(*self.family.flash_shown)
         core.write32(DHCSR, DBGKEY | C_DEBUGEN | C_HALT)
+        if self.family is not None and self.family.serial is not None:
+            self._show_flash_chip(self.family.serial)
         return core
 
     def _measure_link(self) -> None:
@@ -344,7 +401,7 @@ class FlashJob:
         channel = self.channel
         if channel.proved:
             with contextlib.suppress(Exception):
-                observe.leave(self._core(), self._demcr & ~1, halted=False)
+                observe.leave(self._core(), self._demcr & ~1, halted=not self.order.run)
             return
         if not channel.changed.halted or not channel.changed.connected:
             return

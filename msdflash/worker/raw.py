@@ -9,9 +9,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from pyocd.core import exceptions
 from pyocd.coresight.ap import APv1Address
 from pyocd.coresight.dap import DPConnector
 from pyocd.probe.debug_probe import DebugProbe
+
+from msdflash.worker import drops
 
 DP_ABORT = 0x0
 DP_IDR = 0x0
@@ -45,6 +48,7 @@ class RawTarget:
         self._select: int | None = None
         self._memory: Any = None
         self._csw_set = False
+        self._targetsel: int | None = None
         capabilities = probe.capabilities
         self._managed = DebugProbe.Capability.MANAGED_AP_SELECTION in capabilities
 
@@ -59,11 +63,32 @@ class RawTarget:
         return self.identify()
 
     def identify(self) -> int:
-        """Line reset and DPIDR once more."""
+        """Line reset and DPIDR once more. Where several ports share the line, the first core's is selected."""
         self.forget()
+        if self._targetsel is not None:
+            return drops.select(self._probe, self._targetsel)
         connector = DPConnector(self._probe)
-        connector.connect()
-        return int(connector.idr.idr)
+        try:
+            connector.connect()
+        except exceptions.TransferError:
+            if (dpidr := self._search()) is None:
+                raise
+            return dpidr
+        dpidr = int(connector.idr.idr)
+        if drops.doubtful(dpidr):
+            shared = self._search()
+            if shared is not None:
+                return shared
+            connector.connect()
+        return dpidr
+
+    def _search(self) -> int | None:
+        """A port that answers only when it is selected: its DPIDR, or None."""
+        found = drops.search(self._probe) if drops.can_select(self._probe) else None
+        if found is None:
+            return None
+        self._targetsel, dpidr = found
+        return dpidr
 
     def read_dp(self, register: int) -> int:
         """One debug-port register of bank 0."""
@@ -112,10 +137,11 @@ class RawTarget:
             self._write_select(port << 24 | register & 0xF0)
         return int(self._probe.read_ap(port << 24 | register))
 
-    def _write_ap(self, register: int, value: int) -> None:
+    def write_ap(self, register: int, value: int, port: int = 0) -> None:
+        """One register of an access port. The write is posted: a following access tells whether it was taken."""
         if not self._managed:
-            self._write_select(register & 0xF0)
-        self._probe.write_ap(register, value)
+            self._write_select(port << 24 | register & 0xF0)
+        self._probe.write_ap(port << 24 | register, value)
 
     def _interface(self) -> Any:
         """The probe's own memory commands, where it has them (ST-LINK)."""
@@ -150,8 +176,20 @@ class RawTarget:
         # The write is posted: only a further access tells whether the bus took it.
         self._probe.read_dp(DP_CTRL_STAT)
 
+    def write16(self, address: int, value: int) -> None:
+        """One half-word of target memory through access port 0, on its own byte lanes (IHI 0031G C2.2.6)."""
+        interface = self._interface()
+        if interface:
+            interface.write_memory(address, value, 16)
+            return
+        self.write_ap(AP_CSW, CSW_32_SINGLE & ~0x37 | 1)
+        self._csw_set = False
+        self.write_ap(AP_TAR, address)
+        self._probe.write_ap(AP_DRW, value << 8 * (address & 2))
+        self._probe.read_dp(DP_CTRL_STAT)
+
     def _setup(self, address: int) -> None:
         if not self._csw_set:
-            self._write_ap(AP_CSW, CSW_32_SINGLE)
+            self.write_ap(AP_CSW, CSW_32_SINGLE)
             self._csw_set = True
-        self._write_ap(AP_TAR, address)
+        self.write_ap(AP_TAR, address)
