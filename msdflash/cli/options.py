@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from msdflash.daemon.config import (
     CONNECT_MODES,
+    FAIL_FORMS,
     MOST_RETRIES,
     BoardOptions,
     parse_address,
     parse_connect,
+    parse_fail_txt,
     parse_frequency,
     parse_retries,
     parse_target,
@@ -64,6 +66,17 @@ def add_retries(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_fail_txt(parser: argparse.ArgumentParser) -> None:
+    """``--fail-txt``: what a drive's FAIL.TXT looks like."""
+    parser.add_argument(
+        "--fail-txt",
+        metavar="FORM",
+        type=_checked(parse_fail_txt),
+        default=FAIL_FORMS[0],
+        help=f"{', '.join(FAIL_FORMS)} (DAPLink's two lines alone, the rest in WHY.TXT); default {FAIL_FORMS[0]}",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """``--json``: a machine reads it."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -78,6 +91,7 @@ def board_options(options: argparse.Namespace) -> BoardOptions:
         connect=options.connect,
         pack=options.pack,
         retries=getattr(options, "retries", MOST_RETRIES),
+        fail_txt=getattr(options, "fail_txt", FAIL_FORMS[0]),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from msdflash.report.terminal import Line
+    from msdflash.report.story import Line
 
 
 def say(text: str = "") -> None:

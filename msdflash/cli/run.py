@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msdflash.cli.options import add_base, add_connection, add_probe, add_retries, board_options
+from msdflash.cli.options import add_base, add_connection, add_fail_txt, add_probe, add_retries, board_options
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_connection(parser)
     add_base(parser)
     add_retries(parser)
+    add_fail_txt(parser)
     parser.add_argument("--verbose", "-v", action="store_true", help="log more")
     parser.set_defaults(handler=run)
 

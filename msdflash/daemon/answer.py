@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Makes one board's answers. Used by the board's lane only."""
+    """Makes one board's answers. Used by the board's lane only. ``fail_txt``: the form of FAIL.TXT, ``long`` or ``two-line``."""
 
-    def __init__(self, board: BoardIdentity, logs: Path, acts: Acts) -> None:
+    def __init__(self, board: BoardIdentity, logs: Path, acts: Acts, fail_txt: str = "long") -> None:
         self._board = board
+        self._two_line = fail_txt == "two-line"
         self._acts = acts
         self._logs = logs
         self._last: reports.Report | None = None
@@ -68,10 +69,15 @@ class Reporter:
         if running_txt.is_needed(report):
             extras[running_txt.NAME] = _bytes(running_txt.render(report))
         facts = self._facts(context.remount, report)
+        fail: bytes | None = None
+        if not report.good:
+            fail = _bytes(fail_txt.render_two_line(report) if self._two_line else fail_txt.render(report))
+            if self._two_line:
+                extras[fail_txt.WHY] = _bytes(fail_txt.render_why(report))
         publication = Publication(
             details=_bytes(details.render(facts)),
             mbed_htm=_bytes(mbed_htm.render(facts)),
-            fail=None if report.good else _bytes(fail_txt.render(report)),
+            fail=fail,
             extras=extras,
         )
         if context.final and (not outcome.action or outcome.changed != Changed()):
@@ -99,6 +105,7 @@ class Reporter:
             probe=f"{board.name}, probe {board.serial}" if board.name != board.serial else board.serial,
             target=(last.target.name if last is not None and last.target is not None else None) or board.target or "",
             last=last,
+            why=fail_txt.WHY if self._two_line else "FAIL.TXT",
         )
 
 

@@ -15,6 +15,7 @@
     retries = 3
     actions = ["refresh", "auto-reset"]
     unlock = "never"
+    fail_txt = "long"
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 CONNECT_MODES = ("halt", "under-reset", "pre-reset", "attach")
 LOWEST_HZ, HIGHEST_HZ = 1_000, 50_000_000
+FAIL_FORMS = ("long", "two-line")
 UNLOCK_MODES = ("never", "action", "always")
 MOST_RETRIES = 3
 _LONGEST_NAME = 64
@@ -52,6 +54,7 @@ class BoardOptions(msgspec.Struct, frozen=True):
         allow_locking_images: images that lock the chip may be flashed.
         actions: policies of action files that are obeyed, words of :data:`msdflash.drop.actions.POLICIES` but ``unlock``.
         unlock: ``never``; ``action``: on an UNLOCK.ACT; ``always``: before each drop on a locked chip. It erases the whole chip.
+        fail_txt: ``long``, or ``two-line`` for readers that count lines: then WHY.TXT holds the rest.
         retries: ways around a failure that may be tried by itself, 0 to :data:`MOST_RETRIES`.
     """
 
@@ -65,6 +68,7 @@ class BoardOptions(msgspec.Struct, frozen=True):
     retries: int = MOST_RETRIES
     actions: tuple[str, ...] = HARMLESS
     unlock: str = "never"
+    fail_txt: str = "long"
 
     def over(self, other: BoardOptions) -> BoardOptions:
         """These options where they say something, else ``other``'s."""
@@ -162,6 +166,13 @@ def parse_unlock(value: object) -> str:
     return value
 
 
+def parse_fail_txt(value: object) -> str:
+    """The form of FAIL.TXT. Raises ValueError that says what is allowed."""
+    if not isinstance(value, str) or value not in FAIL_FORMS:
+        raise ValueError(f"one of {', '.join(FAIL_FORMS)}")
+    return value
+
+
 def _path(value: object) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a path in quotes")
@@ -179,6 +190,7 @@ _BOARD_KEYS: dict[str, Callable[[object], Any]] = {
     "retries": parse_retries,
     "actions": parse_actions,
     "unlock": parse_unlock,
+    "fail_txt": parse_fail_txt,
 }
 
 

@@ -232,7 +232,7 @@ class Daemon:
         state = self._paths.board(serial)
         folder = adopt(board.folder, serial, state)
         acts = Acts(state, serial, (*options.actions, *(("unlock",) if options.unlock != "never" else ())))
-        reporter = Reporter(board.identity, self._paths.logs, acts)
+        reporter = Reporter(board.identity, self._paths.logs, acts, fail_txt=options.fail_txt)
         connection = Connection(
             probe=serial,
             target=options.target,

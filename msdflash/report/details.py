@@ -36,6 +36,7 @@ class DriveFacts(msgspec.Struct, frozen=True):
         url: page of the board or the project.
         probe, target: names of what is behind the drive, or "".
         last: report of the last job, or None.
+        why: name of the file that tells why the last job failed.
         notes: told as comment lines.
     """
 
@@ -52,6 +53,7 @@ class DriveFacts(msgspec.Struct, frozen=True):
     probe: str = ""
     target: str = ""
     last: Report | None = None
+    why: str = "FAIL.TXT"
     notes: tuple[str, ...] = ()
 
 

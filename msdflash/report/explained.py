@@ -10,8 +10,9 @@ from msdflash.diagnose.daplink import ERRORS
 from msdflash.diagnose.explain import Explanation, texts_of
 from msdflash.diagnose.foreign import Saying
 from msdflash.diagnose.telling import PRICES, Command, commands_for, telling
-from msdflash.report.terminal import Line
-from msdflash.report.text import plain, sentence, wrap
+from msdflash.report.story import Line
+from msdflash.report.story import lines as wrapped
+from msdflash.report.text import plain, sentence
 
 SCHEMA = "msdflash/explain/1"
 
@@ -21,20 +22,20 @@ _INDENT = "    "
 def cause_lines(cause: Cause, width: int = 79) -> list[Line]:
     """One cause: what it means, what shows it, what helps, what old tools say then."""
     out: list[Line] = [("heading", cause.id), ("", "")]
-    out += _wrapped("", sentence(cause.say({})), width=width)
+    out += wrapped("", sentence(cause.say({})), width=width)
     told = telling(cause.id)
     if told.by:
-        out += _wrapped("", f"Shown by: {told.by}.", width=width)
+        out += wrapped("", f"Shown by: {told.by}.", width=width)
     out += [("", ""), ("heading", "TRY")]
     for number, remedy in enumerate(cause.remedies, 1):
         price = "" if remedy.cost == NOTHING else f" [{remedy.cost}]"
-        out += _wrapped("", f"{number}. {remedy.text}{price}", "  ", "     ", width)
+        out += wrapped("", f"{number}. {remedy.text}{price}", "  ", "     ", width)
     out += _measure(commands_for((cause.id,)), width)
     out += [("", ""), ("heading", "WHAT OTHER TOOLS SAY")]
-    out += _wrapped("", f"FAIL.TXT: {ERRORS[cause.error].text}", "  ", "    ", width)
+    out += wrapped("", f"FAIL.TXT: {ERRORS[cause.error].text}", "  ", "    ", width)
     for saying in texts_of(cause.id):
         if saying.pattern not in ERRORS[cause.error].text:
-            out += _wrapped("dim", f"{saying.tool}: {_shown(saying)}", "  ", "    ", width)
+            out += wrapped("dim", f"{saying.tool}: {_shown(saying)}", "  ", "    ", width)
     return [*out, ("", ""), ("dim", f"More: {cause.anchor}")]
 
 
@@ -46,22 +47,22 @@ def text_lines(explanation: Explanation, width: int = 79) -> list[Line]:
         return _measured(explanation, width)
     out: list[Line] = []
     for saying in explanation.sayings:
-        out += _wrapped("heading", f"{saying.tool}: {_shown(saying)}", "", "  ", width)
+        out += wrapped("heading", f"{saying.tool}: {_shown(saying)}", "", "  ", width)
         if saying.note:
-            out += _wrapped("", saying.note, "  ", None, width)
+            out += wrapped("", saying.note, "  ", None, width)
     out.append(("", ""))
     if len(explanation.causes) + len(explanation.beyond) > 1:
-        out += _wrapped("", "The text alone does not tell which of these it is. Measuring does.", width=width)
+        out += wrapped("", "The text alone does not tell which of these it is. Measuring does.", width=width)
         out.append(("", ""))
     out.append(("heading", "CAUSES FOUND BEHIND IT"))
     for cause in explanation.causes:
         out += _cause(cause, width)
     for words in explanation.beyond:
-        out += _wrapped("dim", f"not measured by msdflash: {words}", "  ", _INDENT, width)
+        out += wrapped("dim", f"not measured by msdflash: {words}", "  ", _INDENT, width)
     out += _measure(explanation.commands, width)
     out += [
         ("", ""),
-        *_wrapped("dim", "msdflash explain CAUSE tells what helps against each.", width=width),
+        *wrapped("dim", "msdflash explain CAUSE tells what helps against each.", width=width),
         ("", ""),
         ("heading", "SOURCES"),
     ]
@@ -119,42 +120,38 @@ def text_data(explanation: Explanation) -> dict[str, Any]:
 
 
 def _unknown(explanation: Explanation, width: int) -> list[Line]:
-    out = _wrapped("heading", "msdflash does not know this text.", width=width)
-    out += _wrapped(
+    out = wrapped("heading", "msdflash does not know this text.", width=width)
+    out += wrapped(
         "",
         "It knows messages of DAPLink and ST-LINK drives, pyOCD, OpenOCD, probe-rs, ST's programmers, J-Link and some others.",
         width=width,
     )
-    out += _wrapped("", "Measuring needs no text:", width=width)
+    out += wrapped("", "Measuring needs no text:", width=width)
     return out + _measure(explanation.commands, width)
 
 
 def _measured(explanation: Explanation, width: int) -> list[Line]:
-    out = _wrapped("heading", "A report of msdflash. This was measured:", width=width)
+    out = wrapped("heading", "A report of msdflash. This was measured:", width=width)
     for item in explanation.measured:
-        out += _wrapped("", f"{item.confidence.replace('-', ' '):<12}{item.cause}", "  ", _INDENT, width)
+        out += wrapped("", f"{item.confidence.replace('-', ' '):<12}{item.cause}", "  ", _INDENT, width)
     return [*out, ("", ""), *cause_lines(CATALOGUE[explanation.causes[0]], width)]
 
 
 def _cause(cause: str, width: int) -> list[Line]:
     out: list[Line] = [("likely", f"  {cause}")]
-    out += _wrapped("", sentence(CATALOGUE[cause].say({})), _INDENT, None, width)
+    out += wrapped("", sentence(CATALOGUE[cause].say({})), _INDENT, None, width)
     told = telling(cause)
     if told.by:
-        out += _wrapped("dim", f"Shown by: {told.by}.", _INDENT, _INDENT + "  ", width)
+        out += wrapped("dim", f"Shown by: {told.by}.", _INDENT, _INDENT + "  ", width)
     return out
 
 
 def _measure(commands: tuple[Command, ...], width: int) -> list[Line]:
     out: list[Line] = [("", ""), ("heading", "MEASURE")]
     for command in commands:
-        out += _wrapped("", f"{command:<26} {PRICES[command]}", "  ", " " * 29, width)
+        out += wrapped("", f"{command:<26} {PRICES[command]}", "  ", " " * 29, width)
     return out
 
 
 def _shown(saying: Saying) -> str:
     return f'"{saying.pattern.replace("*", "...")}"'
-
-
-def _wrapped(role: str, text: str, first: str = "", rest: str | None = None, width: int = 79) -> list[Line]:
-    return [(role, line) for line in wrap(text, first, rest, width)]

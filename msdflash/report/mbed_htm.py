@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from msdflash.report.details import DriveFacts, rows, unique_id
-from msdflash.report.fail_txt import damage, headline, remedies_of
+from msdflash.report.story import damage, headline, remedies_of
 from msdflash.report.text import CRLF, safe
 
 _STYLE = "body{font:16px/1.4 sans-serif;max-width:44em;margin:2em auto;padding:0 1em}td{padding:.1em 1em .1em 0;vertical-align:top}"
@@ -20,7 +20,8 @@ def render(facts: DriveFacts) -> str:
     code = unique_id(facts.board_id, facts.serial)
     lines = [
         "<!doctype html>",
-        "<!-- mbed Platform Website and Authentication Shortcut -->",
+        # Readers take the first ``code=`` that they find; a file's name further down could hold another.
+        f"<!-- mbed Platform Website and Authentication Shortcut: https://mbed.org/device/?code={code} -->",
         '<html lang="en">',
         "<head>",
         '<meta charset="us-ascii">',
@@ -61,5 +62,5 @@ def _last(facts: DriveFacts) -> list[str]:
         f"<p><strong>{_h(headline(report))}</strong></p>",
         f"<p>{_h(damage(report))}</p>",
         *(["<ol>", *steps, "</ol>"] if steps else []),
-        "<p>FAIL.TXT tells why.</p>",
+        f"<p>{_h(facts.why)} tells why.</p>",
     ]

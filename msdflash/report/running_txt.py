@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msdflash.report.fail_txt import remedies_of
+from msdflash.report.story import remedies_of
 from msdflash.report.text import CRLF, safe, sentence, wrap
 
 if TYPE_CHECKING:

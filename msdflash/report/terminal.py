@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msdflash.report.fail_txt import damage, headline, remedies_of
-from msdflash.report.text import plain, sentence, wrap
+from msdflash.report import story
+from msdflash.report.story import Line
+from msdflash.report.text import plain, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +26,8 @@ STYLES: dict[str, str] = {
 }
 """Role of a line -> rich style."""
 
-Line = tuple[str, str]
-"""Role and text."""
+_MOST = 20
+"""Causes, and reasons of each: a terminal has room."""
 
 
 def styled_lines(report: Report, width: int = 79) -> list[Line]:
@@ -81,34 +82,18 @@ def _good(report: Report, width: int) -> list[Line]:
 
 
 def _bad(report: Report, width: int) -> list[Line]:
-    out: list[Line] = [("bad", line) for line in wrap(headline(report), "", "  ", width)]
-    out += [("", line) for line in wrap(damage(report), "", "  ", width)]
-    out += _causes(report, width)
-    if report.measure_next:
-        out += [("", line) for line in wrap("To tell them apart: " + plain(report.measure_next), "  ", None, width)]
-    steps = remedies_of(report, 6)
-    if steps:
-        out += [("", ""), ("heading", "TRY")]
-    for number, (text, cost) in enumerate(steps, 1):
-        price = "" if cost == "costs nothing" else f" [{cost}]"
-        out += [("", line) for line in wrap(f"{number}. {plain(text)}{price}", "  ", "     ", width)]
-    where = f"step {report.step}, job {plain(report.job, 40)}, {report.duration:.1f} s"
-    out += [("", ""), ("dim", where)]
-    if report.log:
-        out.append(("dim", f"log {plain(report.log, 200)}"))
-    if report.cause:
-        out.append(("dim", f"msdflash explain {report.cause}"))
-    return out
+    told = [
+        *story.opening(report, width),
+        ("", ""),
+        *story.why(report, _MOST, _MOST, width),
+        *story.steps(report, 6, width),
+        *story.done(report, width),
+        *story.where(report, width),
+    ]
+    return told[:-1]
 
 
 def _causes(report: Report, width: int) -> list[Line]:
     if not report.causes:
         return []
-    out: list[Line] = [("", ""), ("heading", "WHY" if not report.good else "ALSO SEEN")]
-    for cause in report.causes:
-        role = "dim" if cause.confidence in {"unlikely", "ruled-out"} else cause.confidence
-        label = f"  {cause.confidence.replace('-', ' '):<12}"
-        out += [(role, line) for line in wrap(plain(sentence(cause.headline)), label, " " * 14, width)]
-        for reason in cause.reasons:
-            out += [("dim", line) for line in wrap(plain(reason, 300), " " * 14 + "- ", " " * 16, width)]
-    return out
+    return [("", ""), ("heading", "ALSO SEEN"), *story.why(report, _MOST, _MOST, width)[1:-1]]

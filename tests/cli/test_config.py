@@ -50,6 +50,7 @@ def test_whole_file(tmp_path: Path) -> None:
         pytest.param("[board.X]\nconnect = 'fast'", ["'fast'", "under-reset"], id="connect"),
         pytest.param("[board.X]\nfrequency = 5", ["frequency = 5", "1k to 50M"], id="slow"),
         pytest.param("[board.X]\nfrequency = true", ["True", "1k to 50M"], id="bool"),
+        pytest.param("[board.X]\nfail_txt = 'short'", ["fail_txt = 'short'", "long, two-line"], id="fail-txt"),
         pytest.param("[board.X]\nallow_locking_images = 1", ["allow_locking_images = 1", "true or false"], id="switch"),
         pytest.param("[board.X]\nbase = -1", ["base = -1", "0xFFFFFFFF"], id="base"),
         pytest.param("[board.X]\nbase = '08000000x'", ["08000000x", "0xFFFFFFFF"], id="base-text"),
@@ -124,3 +125,4 @@ def test_command_line_goes_before_the_file() -> None:
     file = BoardOptions(name="n", target="a", frequency=1_000_000, connect="attach")
     assert BoardOptions(target="b").over(file) == BoardOptions("n", "b", None, 1_000_000, "attach")
     assert BoardOptions(connect="under-reset").over(file).connect == "under-reset"
+    assert BoardOptions().over(BoardOptions(fail_txt="two-line")).fail_txt == "two-line"

@@ -22,7 +22,7 @@ from msdflash.diagnose.rules import diagnose
 from msdflash.job.outcome import Changed, Failure, ImageFacts, Outcome, ProbeFacts, TargetFacts, Tried
 from msdflash.job.readings import Reading
 from msdflash.job.steps import Step
-from msdflash.report import details, fail_txt, mbed_htm, running_txt, terminal
+from msdflash.report import details, fail_txt, mbed_htm, running_txt, story, terminal
 from msdflash.report.record import Context, Report, make_report
 
 HOSTILE = "The transfer timed out. \r\nerror: An error has occurred\r\n<script>alert(1)</script>\udcff\u202e\x07" + "A" * 300 + ".hex"
@@ -141,7 +141,7 @@ def test_what_was_and_was_not_done() -> None:
     assert "Nothing was erased or written." in nothing
     assert "0 of 27648 bytes" in nothing
     cut = msgspec.structs.replace(report_for("probe-vanished", erased=4096, programmed=1024), step="program")
-    assert "up to 1024 of 27648 bytes were written" in fail_txt.damage(cut)
+    assert "up to 1024 of 27648 bytes were written" in story.damage(cut)
     half = "\n".join(check_fail_txt(report_for("probe-vanished", erased=4096, programmed=1024)))
     assert "Flash was changed: 4096 bytes were erased, 1024 of 27648 bytes were written." in half
     assert json.loads(half.splitlines()[-1])["flash_changed"] is True
@@ -170,7 +170,7 @@ def test_the_founding_user_finds_his_switch() -> None:
     report = make_report(outcome, diagnose(outcome), Context(TIME))
     lines = check_fail_txt(report)
     assert lines[0] == "error: Failed to reset/halt the target MCU"
-    assert lines[3] == "blinky.hex was not programmed: the chip is in reset and did not come out of it."
+    assert lines[3:5] == ["blinky.hex was not programmed.", "The chip is in reset and did not come out of it."]
     text = " ".join(" ".join(lines).split())
     assert "RESET button" in text
     assert "mounted rotated" in text
