@@ -254,6 +254,26 @@ class Builtin(msgspec.Struct, frozen=True):
     exact: bool = False
 
 
+class SerialFlash(msgspec.Struct, frozen=True):
+    """How to pass bytes to a flash chip beside the processor while the flash algorithm has its interface in plain mode.
+
+    Attributes:
+        data: register that takes a byte and gives one.
+        status: register that tells whether one came.
+        ready: bit of it.
+        depth: bytes that the interface can hold.
+        select: ``(register, low, high)``: what moves the chip select pin.
+        least: shortest flash in KiB that such boards have: what is used where the chip does not tell its length.
+    """
+
+    data: int
+    status: int
+    ready: int
+    depth: int
+    select: tuple[int, int, int]
+    least: int
+
+
 class Device(msgspec.Struct, frozen=True):
     """A die.
 
@@ -311,6 +331,8 @@ class Family(msgspec.Struct, frozen=True):
             only. The caller still bounds it by the RAM that it has.
         dp_under_reset: the debug port answers while nRESET is low; None = differs or unknown.
         targets: further pyOCD builtin targets of the family that no row of ``devices`` names.
+        targetsels: TARGETSEL of the first core's debug port, where several ports share the SWD line.
+        serial: the way to a flash chip beside the processor, for families that have no flash inside.
         flash_shown: ``(address, value)`` to write after a reset-halt, so that flash is seen at its address instead of the boot
             ROM; None where nothing else is ever seen there.
         devices: the dies.
@@ -345,3 +367,5 @@ class Family(msgspec.Struct, frozen=True):
     dp_under_reset: bool | None = None
     targets: tuple[str, ...] = ()
     flash_shown: tuple[int, int] | None = None
+    targetsels: tuple[int, ...] = ()
+    serial: SerialFlash | None = None

@@ -5,7 +5,7 @@ Sources: pico-sdk ``hardware/regs`` headers and ``boot_stage2/pad_checksum``; W2
 
 from __future__ import annotations
 
-from msdflash.chips.model import Builtin, Device, Family, Flag, FlagRegister, Register, Timing
+from msdflash.chips.model import Builtin, Device, Family, Flag, FlagRegister, Register, SerialFlash, Timing
 
 RP2040 = Family(
     id="rp2040",
@@ -44,4 +44,14 @@ RP2040 = Family(
         ),
     ),
     targets=("rp2040_core0", "rp2040_core1"),
+    program_chunk=4096,  # the boot ROM's routine takes any number of pages
+    targetsels=(0x0100_2927,),
+    serial=SerialFlash(
+        data=0x1800_0060,  # SSI DR0
+        status=0x1800_0028,  # SSI SR
+        ready=1 << 3,  # RFNE
+        depth=16,
+        select=(0x4001_800C, 2 << 8, 3 << 8),  # IO_QSPI GPIO_QSPI_SS_CTRL: FUNCSEL 0, OUTOVER low or high
+        least=512,
+    ),
 )

@@ -283,6 +283,15 @@ CHIP_CAUSES: tuple[Cause, ...] = (
         plain="erasing and writing had no effect: flash still holds its old content",
     ),
     cause(
+        "flash-chip-silent",
+        "the flash chip beside the processor does not answer: it is identified as {id}",
+        "ERROR_INIT",
+        _CYCLE,
+        Remedy("Look at the flash chip: its solder joints, its supply, and that nothing else is on its wires.", "a magnifier"),
+        "Check that the board has a flash chip that the boot ROM can use: 03h reads, 24 bits of address.",
+        plain="the flash chip beside the processor does not answer",
+    ),
+    cause(
         "flash-worn",
         "single bits of the flash at {address} do not take their value",
         "ERROR_WRITE_VERIFY",

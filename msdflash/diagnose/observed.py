@@ -5,6 +5,7 @@ from __future__ import annotations
 OBSERVED: dict[str, str] = {
     "algo-timeout-flash-busy": "bench fault flash-busy",
     "bus-fault": "bench fault fault-write",
+    "flash-chip-silent": "bench fault qspi-open",
     "flash-worn": "bench fault bad-cell",
     "held-in-reset": "bench faults reset-held and probe-stuck-reset",
     "kinetis-security": "bench fault security",

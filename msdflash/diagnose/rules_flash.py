@@ -334,7 +334,16 @@ def locks_at_reset(e: Evidence) -> Finding | None:
     return found("locks-at-reset", CERTAIN, reason, effect=effect, aside=True)
 
 
+def flash_chip_silent(e: Evidence) -> Finding | None:
+    """Three bytes of identification that nobody drove. The interface moved, or there would be no bytes."""
+    answer = e.text("flash.chip_id")
+    if e.kind != "flash-chip" or answer not in {"000000", "ffffff"}:
+        return None
+    return found("flash-chip-silent", CERTAIN, f"its identification (9Fh) read {answer} on each of 3 tries", id=answer)
+
+
 FLASH_RULES = (
+    flash_chip_silent,
     ram_test,
     ram_or_way,
     algo_download,

@@ -85,7 +85,8 @@ def boot_source(e: Evidence) -> Finding | None:
     def in_rom(address: int) -> bool:
         return any(first <= address <= last for first, last in roms)
 
-    counters = [value for value in e.series("core.pcsr") if value != ALL_ONES]
+    # Zero is what a core without such samples gives (DDI 0419 C1.8).
+    counters = [value for value in e.series("core.pcsr") if value not in (ALL_ONES, 0)]
     there = len(counters) >= 3 and all(in_rom(value) for value in counters)
     words = (
         f"the program counter was in the maker's boot ROM on {len(counters)} of {len(counters)} looks ({hex32(counters[-1])})"

@@ -128,6 +128,7 @@ _ROWS: tuple[tuple[str, str, Command], ...] = (
     ("erase-ineffective", "bytes that read as old AND new content", _FLASH),
     ("program-ineffective", "whole pages that read as erased", _FLASH),
     ("flash-unchanged", "whole sectors that read as their old content", _FLASH),
+    ("flash-chip-silent", "its three bytes of identification are all zeros or all ones, three times", _FLASH),
     ("flash-worn", "the same few bits differ, also after writing once more", _FLASH),
     ("verify-misread", "two readings of the same bytes differ", _FLASH),
     ("data-corrupted-on-the-way", "the page buffer in RAM, sent again and read back", _FLASH),

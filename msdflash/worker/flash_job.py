@@ -339,6 +339,8 @@ class FlashJob:
         if self.ladder is not None and self.family is not None:
             with contextlib.suppress(Exception):
                 self.ladder.after(self._raw_on_session(), self.family).climb(Phase.CALL)
+                if self.family.serial is not None:
+                    serialflash.note_busy(self.channel, self._core(), self.family.serial)
 
     def autopsy(self, failed: StepFailed) -> None:
         """More evidence after a failure of the link or the probe; within a second, and never more than reading."""

@@ -124,6 +124,13 @@ def open_target(channel: Channel, probe: DebugProbe, options: dict[str, object],
     return session
 
 
+def tell_flash(channel: Channel, session: Session) -> None:
+    """The flash of the target, after it was cut once more."""
+    if channel.target is not None:
+        flash = tuple((region.start, region.length) for region in flash_regions(session))
+        channel.target = msgspec.structs.replace(channel.target, flash=flash)
+
+
 def cut_flash(session: Session, kib: int | None) -> None:
     """Cut the target's boot flash to what the size register says: less flash than the map is no flash at all."""
     boot = session.target.memory_map.get_boot_memory()

@@ -501,6 +501,7 @@ SCENES: tuple[Scene, ...] = (
         ("verify.pattern",),
         step=Step.VERIFY,
     ),
+    S("flash-chip-silent", "certain", "flash-chip", ANSWERS | {"flash.chip_id": "ffffff"}, ("flash.chip_id",), step=Step.CONNECT),
     S(
         "flash-worn",
         "likely",
