@@ -31,6 +31,7 @@ class BoardKind:
 ST = "STMicroelectronics"
 NORDIC = "Nordic Semiconductor"
 NXP = "NXP"
+RASPBERRY = "Raspberry Pi"
 BENCH_PACK = "msdflash-bench.BENCH_M4_DFP.1.0.0.pack"
 BOARDS = {
     "nucleo-l476rg": BoardKind("0765", ST, "NUCLEO-L476RG", "stm32l476rg", st_chip=True),
@@ -48,5 +49,6 @@ BOARDS = {
     "lpc1768-mbed": BoardKind("1010", NXP, "mbed LPC1768", "lpc1768", "lpc1768"),
     "lpcxpresso55s69": BoardKind("0236", NXP, "LPCXpresso55S69", "lpc55s69", "lpc55s69"),
     "nrf51-dk": BoardKind("1100", NORDIC, "nRF51-DK", "nrf51822", "nrf51"),
+    "pico": BoardKind("0000", RASPBERRY, "Raspberry Pi Pico", "rp2040", "rp2040"),
     "bench-pack": BoardKind("0000", "msdflash bench", "BENCH-M4 board", "bench-m4", pack=(BENCH_PACK, "bench_m4")),
 }

@@ -60,6 +60,7 @@ FAULTS: dict[str, frozenset[str]] = {
     "security": LOCKED | HELD,
     "crp": LOCKED,
     "flash-busy": BUSY,
+    "qspi-open": frozenset({"flash-chip-silent"}),
     "bad-cell": frozenset({"flash-worn", "program-failed"}),
     "noise:0.01:7": LINK,
     "other-chip:stm32f411": frozenset({"wrong-target"}),
