@@ -28,6 +28,7 @@ from msdflash.worker.keeping import Keeping
 from msdflash.worker.ladder import Ladder, connect_under_reset
 from msdflash.worker.measure import C_DEBUGEN, C_HALT, DBGKEY, DEMCR, DHCSR, S_HALT
 from msdflash.worker.raw import RawTarget
+from msdflash.worker.salvage import locks_at_reset
 from msdflash.worker.shared import SharedRaw, forget_cached, queued_writes, quick_errors
 from msdflash.worker.trouble import classify, deepen
 from msdflash.worker.write import ALGORITHM_FAILED, Writer
@@ -53,6 +54,7 @@ class FlashJob:
         self.silicon = silicon.Silicon()
         self.family: Family | None = None
         self.keeping = Keeping(channel, order)
+        self.locks_next = False
         self._project = probe.private_project()
         self.layout = MemoryMap(())
         self._demcr = 0
@@ -166,15 +168,20 @@ class FlashJob:
         options = probe.safe_options(connection, self._project)
         if connection.connect == "under-reset":
             options["connect_mode"] = "halt"  # the core is halted at its first instruction already
-        channel.touch(halted=True, reset=True)
+        # A reset would lock a chip for good whose last job failed in the words that keep it open.
+        self.locks_next = self.family is not None and locks_at_reset(channel, self._raw(), self.family)
+        channel.touch(halted=True, reset=not self.locks_next)
         queued_writes(self._probe())
         try:
             self.session = target.open_target(channel, self._probe(), options, chosen)
+            # PyOCD keeps a Kinetis in reset whose loop made one of its reads fail, and lets go only when told to mass-erase.
+            self._probe().assert_reset(False)
             core = self._core()
             self._demcr = core.read32(DEMCR)
-            self._session().target.reset_and_halt()
-            if self.family is not None and self.family.flash_shown is not None:
-                core.write32(*self.family.flash_shown)
+            if self.locks_next:
+                core.halt()
+            else:
+                self._reset_and_halt()
             halted = bool(core.read32(DHCSR) & S_HALT)
         except StepFailed:
             raise
@@ -184,6 +191,11 @@ class FlashJob:
             raise self._not_halted()
         if self.family is not None and self.family.serial is not None:
             self._ask_flash_chip(self.family.serial)
+
+    def _reset_and_halt(self) -> None:
+        self._session().target.reset_and_halt()
+        if self.family is not None and self.family.flash_shown is not None:
+            self._core().write32(*self.family.flash_shown)
 
     def _ask_flash_chip(self, serial: SerialFlash) -> None:
         """A flash chip beside the processor: its answer, its length, and its window readable."""
@@ -365,9 +377,9 @@ class FlashJob:
         raw.clear_sticky()
         forget_cached(core)
         if again and may_reset:
-            self._session().target.reset_and_halt()
-            if self.family is not None and self.family.flash_shown is not None:
-                core.write32(*self.family.flash_shown)
+            self._reset_and_halt()
+            if self.family is not None and self.family.serial is not None:
+                self._show_flash_chip(self.family.serial)
         core.write32(DHCSR, DBGKEY | C_DEBUGEN | C_HALT)
         if self.family is not None and self.family.serial is not None:
             self._show_flash_chip(self.family.serial)
@@ -386,7 +398,7 @@ class FlashJob:
         """Leave the target in a state that can be told, let go of nRESET, close the probe. Never raises."""
         channel = self.channel
         begun = channel.changed.erased or channel.changed.programmed
-        half = bool(begun) and not channel.proved
+        half = (bool(begun) or self.locks_next) and not channel.proved
         if self.session is not None and self.session.board is not None and self.raw is not None:
             self._leave(half)
         if self.probe is not None:

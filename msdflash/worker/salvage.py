@@ -15,6 +15,8 @@ from msdflash.worker import memory, program
 from msdflash.worker.algorithm import ERASE, PROGRAM, Algorithm
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.plan import RegionPlan, Sector
+from msdflash.worker.raw import RawTarget
+from msdflash.worker.silicon import read_field
 from msdflash.worker.undo import Piece
 from msdflash.worker.write import Writer
 
@@ -145,6 +147,12 @@ class Salvage:
                 if now != _part(sector, (at, at + unit)):
                     found.setdefault(at, now)
         return list(found.items())
+
+
+def locks_at_reset(channel: Channel, raw: RawTarget, family: Family) -> bool:
+    """A chip that is open now, and would not be after its next reset: its critical words hold another value. Raises StepFailed ``usb``."""
+    values = [(item, read_field(channel, raw, item.field)) for item in family.critical]
+    return any(value is not None and value != item.open for item, value in values)
 
 
 def is_open(item: Critical, data: bytes) -> bool:
