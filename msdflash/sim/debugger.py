@@ -27,10 +27,23 @@ class Fault(Exception):  # noqa: N818 - named as the acknowledge is
 
 
 class Debugger:
-    """Just enough of a debugger to read and write words, sure of its acknowledges."""
+    """Just enough of a debugger to read and write words, sure of its acknowledges.
 
-    def __init__(self, port: TargetPort) -> None:
+    Attributes:
+        patience: how often a transfer is repeated that is answered with WAIT.
+    """
+
+    def __init__(self, port: TargetPort, patience: int = 0) -> None:
         self.port = port
+        self.patience = patience
+
+    def _transfer(self, request: int, data: int = 0) -> int:
+        answer = self.port.transfer(request, data)
+        for _ in range(self.patience):
+            if answer[0] != Ack.WAIT:
+                break
+            answer = self.port.transfer(request, data)
+        return self._ok(answer)
 
     def wake(self) -> int:
         """Line reset, JTAG-to-SWD, line reset, idle (IHI 0031 B5.2), then DPIDR."""
@@ -62,20 +75,20 @@ class Debugger:
 
     def dp_read(self, register: int) -> int:
         """A debug port register. Raises :class:`Fault`."""
-        return self._ok(self.port.transfer(DP_READ | register))
+        return self._transfer(DP_READ | register)
 
     def dp_write(self, register: int, value: int) -> None:
         """Write a debug port register. Raises :class:`Fault`."""
-        self._ok(self.port.transfer(DP_WRITE | register, value))
+        self._transfer(DP_WRITE | register, value)
 
     def ap_read(self, register: int) -> int:
         """An access port register, waited for. Raises :class:`Fault`."""
-        self._ok(self.port.transfer(AP_READ | register))
+        self._transfer(AP_READ | register)
         return self.dp_read(RDBUFF)
 
     def ap_write(self, register: int, value: int) -> None:
         """Write an access port register and wait for the write. Raises :class:`Fault`."""
-        self._ok(self.port.transfer(AP_WRITE | register, value))
+        self._transfer(AP_WRITE | register, value)
         self.dp_read(RDBUFF)
 
     def clear(self) -> int:

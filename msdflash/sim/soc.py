@@ -287,8 +287,9 @@ class Soc:
         awake = depth in (Depth.SLEEP, Depth.KEPT) or (depth is Depth.STOP and self.stop_waits)
         self.dp.debug_power = awake and (not self._held or self.habits.debug_in_reset == "alive")
         taken = None if self._held else self.pins()
-        self.dp.cut = taken is not None or not self.powered or (depth is Depth.OFF and not self.off_port)
-        self.dp.low = taken == "low"
+        for port in (self.dp,) if isinstance(self.dp, SwDp) else self.dp.ports:
+            port.cut = taken is not None or not self.powered or (depth is Depth.OFF and not self.off_port)
+            port.low = taken == "low"
 
     @property
     def held(self) -> bool:

@@ -279,6 +279,7 @@ def test_an_idle_loop_that_masks_around_wfi_gets_its_interrupts(halted: Debugger
     halted.set_register(4, 0)
     halted.write(0xE000E014, 3989)
     halted.write(0xE000E010, 7)
+    halted.write(0xE0042004, 1)  # DBG_SLEEP, or nothing could be read while it sleeps
     halted.go()
     board.advance(0.02)
     assert halted.read(DHCSR) & SLEEP

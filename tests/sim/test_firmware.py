@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COUNT, SECOND, VERSION, ODR, PCSR = 0x20000100, 0x20000104, 0x20000108, 0x48000014, 0xE000101C
+DBGMCU_CR = 0xE0042004
 SLEEP, LOCKUP, RETIRE, RESET = 1 << 18, 1 << 19, 1 << 24, 1 << 25
 
 
@@ -21,8 +22,9 @@ def start(board: Board, load: Callable[[bytes], None], firmware: Callable[[str],
     def begin(name: str) -> Debugger:
         load(firmware(name))
         board.advance(0.01)
-        debugger = Debugger(board.port)
+        debugger = Debugger(board.port, patience=100)
         debugger.connect()
+        debugger.write(DBGMCU_CR, 1)  # DBG_SLEEP: what else a sleeping chip answers is in test_life.py
         debugger.write(DEMCR, 1 << 24)
         debugger.read(DHCSR)
         return debugger

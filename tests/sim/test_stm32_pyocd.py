@@ -11,6 +11,8 @@ from pyocd.flash.loader import MemoryLoader
 
 from msdflash.sim.board import Board
 from msdflash.sim.boards import BOARDS
+from msdflash.sim.chips.life import family
+from msdflash.sim.chips.stm32life import MODES
 from msdflash.sim.debugger import DHCSR, Debugger
 
 if TYPE_CHECKING:
@@ -86,8 +88,9 @@ def test_any_core_runs_the_firmware(board: Board, firmware: Callable[[str], byte
         board.set_power(False)
         board.soc.chip.flash.data[: len(image)] = image
         board.set_power(True)
-        debugger = Debugger(board.port)
+        debugger = Debugger(board.port, patience=100)
         debugger.connect()
+        debugger.write(MODES[family(board.soc.chip.name)].debug, 1)  # DBG_SLEEP
         counts, states = [], 0
         for _ in range(4):
             board.advance(0.004)

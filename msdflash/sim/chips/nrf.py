@@ -22,16 +22,18 @@ from msdflash.sim.ppb import RegisterPage
 from msdflash.sim.soc import Habits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msdflash.sim.ap import AccessPort
     from msdflash.sim.soc import Soc
 
 NORDIC = (2, 0x44)  # JEP106 continuation count and code
 RAM_BASE, CODE_RAM_BASE, FICR_BASE, POWER_BASE = 0x20000000, 0x00800000, 0x10000000, 0x40000000
-RESETREAS = 0x400
+RESETREAS, SYSTEMOFF = 0x400, 0x500
 APPROTECT_DISABLE = 0x558  # hardened parts: firmware opens the port here, each time that it starts
 SW_DISABLE = HW_DISABLED = 0x5A
-# RESETREAS: RESETPIN, DOG, SREQ, LOCKUP; power-on sets none
-CAUSES = {"power": 0, "pin": 1, "watchdog": 2, "software": 4, "control": 4, "lockup": 8}
+# RESETREAS: RESETPIN, DOG, SREQ, LOCKUP, DIF (woken by a debugger); power-on sets none
+CAUSES = {"power": 0, "pin": 1, "watchdog": 2, "software": 4, "control": 4, "lockup": 8, "debugger": 1 << 18}
 CTRL_AP, CTRL_AP_IDR = 1, 0x02880000
 PLAIN = (("APB", 0x40001000, 0x2F000), ("AHB", 0x50000000, 0x1000))
 __all__ = ["PARTS", "Nrf"]
@@ -44,6 +46,7 @@ class Power(RegisterPage):
         super().__init__(POWER_BASE)
         self.reasons = 0
         self.opened = False
+        self.on_off: Callable[[], None] | None = None
 
     def reset(self) -> None:
         """System reset. Reset reasons stay until cleared."""
@@ -58,6 +61,10 @@ class Power(RegisterPage):
         """RESETREAS clears by ones; a start task sets its event and status at once (PS 5.4.4)."""
         if word == RESETREAS:
             self.reasons &= ~value
+            return
+        if word == SYSTEMOFF:
+            if value & 1 and self.on_off is not None:
+                self.on_off()
             return
         super().store(word, value)
         if word in (0x000, 0x008) and value & 1:
@@ -155,6 +162,11 @@ class Nrf:
         return self.controller.loaded_approtect and not (
             self.part.hardened and self._power.opened and self.controller.option(UICR_APPROTECT) & 0xFF == HW_DISABLED
         )
+
+    @property
+    def power(self) -> Power:
+        """Its power control."""
+        return self._power
 
     def attach(self, soc: Soc) -> None:
         """See the protocol."""

@@ -1,4 +1,4 @@
-"""Registers that do something, laid over a page of plain ones; and looks at registers past every protection, as the chip's own logic has."""
+"""Registers that do something, laid over a page of plain ones; and a look at any register, as the chip's own logic has it."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Overlay(RegisterPage):
         self.soc = soc
         self.core = soc.core
         below = soc.bus.owner(base)
-        if isinstance(below, Overlay) or not isinstance(below, Memory):
-            raise ValueError(f"there are no plain registers at 0x{base:08x}")
+        if not isinstance(below, Memory):
+            raise TypeError(f"there are no plain registers at 0x{base:08x}")
         self._below = below
         soc.bus.point(base, self)
         soc.cpu.give_page(self, self)

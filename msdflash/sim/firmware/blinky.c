@@ -14,6 +14,7 @@ static const handler vectors[16] = { (handler)STACK_TOP, reset, spin, spin, spin
 
 void reset(void)
 {
+    calm_watchdog();
 #ifndef ANY_CHIP
     RCC_AHB2ENR |= 1;
     GPIOA_MODER = (GPIOA_MODER & ~(3u << 10)) | (1u << 10);

@@ -6,6 +6,7 @@ static const handler vectors[16] = { (handler)STACK_TOP, reset, (handler)-1, (ha
 
 void reset(void)
 {
+    calm_watchdog();
     COUNT = 0;
     VERSION = 200;
     for (uint32_t turn = 0; turn < 100; turn++) {

@@ -9,6 +9,7 @@ static const handler vectors[16] = { (handler)STACK_TOP, reset, spin, spin, spin
 
 void reset(void)
 {
+    calm_watchdog();
     COUNT = 0;
     SECOND = 0;
     VERSION = 100;
