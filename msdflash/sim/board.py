@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from msdflash.sim.boards import BOARDS
+from msdflash.sim.chips import life
 from msdflash.sim.chips.table import CHIPS
 from msdflash.sim.faults import Fault, FaultError, find
 from msdflash.sim.link import Link
@@ -74,6 +75,7 @@ class Board:
 
     def _fit(self, chip: Chip) -> Soc:
         soc = Soc(chip)
+        life.fit(soc)
         soc.ignored_in_reset = self._ignored
         soc.on_internal_reset = self.wires.pulse
         soc.line_low = lambda: not self.wires.level
