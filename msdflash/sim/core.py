@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LOOK = 15_700  # (no multiple of a usual tick) instructions that the core gets done between two looks of a debugger at DHCSR or DWT_PCSR
 GLANCE = 970  # the same for any other access
 MASKED = ((64, 1), (128, 7), (1 << 62, 499))  # a masked interrupt is tried again: up to so many times, after so many instructions
+FINE = 1000  # instructions between two looks at a watchdog that runs, so that feeding it is charged about what it took
 NOMINAL = 40  # instructions charged for a slice that ended early: Unicorn does not say how far it came
 
 SOFTWARE = "software"
@@ -252,6 +253,8 @@ class Core:
         if left is not None:
             chunk = min(chunk, left + self.rate)
         chunk = max(chunk // self.rate, 1)
+        if chunk > FINE and any(guard.left(self.cycles) is not None for guard in self.guards):
+            chunk = FINE
         if nvic.pending and not self.control & v7.C_MASKINTS:
             number = nvic.due()
             if number is not None:

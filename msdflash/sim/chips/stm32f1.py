@@ -195,7 +195,13 @@ CLOCKS = Clocks(
     shown=2,
     flags=0x24,
     clear=24,
-    causes={"power": 1 << 26 | 1 << 27, "pin": 1 << 26, "software": 1 << 26 | 1 << 28, "watchdog": 1 << 26 | 1 << 29},
+    causes={
+        "power": 1 << 26 | 1 << 27,
+        "pin": 1 << 26,
+        "software": 1 << 26 | 1 << 28,
+        "watchdog": 1 << 26 | 1 << 29,
+        "window": 1 << 26 | 1 << 30,
+    },
 )
 SIZE = 0x1FFFF7E0  # RM0008 30.1: half-word, KiB
 

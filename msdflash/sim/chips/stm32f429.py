@@ -226,6 +226,7 @@ CLOCKS = Clocks(
         "pin": 1 << 26,
         "software": 1 << 26 | 1 << 28,
         "watchdog": 1 << 26 | 1 << 29,
+        "window": 1 << 26 | 1 << 30,
     },
 )
 # RM0402 6.3: as above, without PLLSAI; no core-coupled RAM whose clock would be on after reset

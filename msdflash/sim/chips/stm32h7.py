@@ -314,6 +314,7 @@ CLOCKS = Clocks(
         "pin": 1 << 17 | 1 << 22,
         "software": 1 << 17 | 1 << 22 | 1 << 24,
         "watchdog": 1 << 17 | 1 << 22 | 1 << 26,
+        "window": 1 << 17 | 1 << 22 | 1 << 28,
     },
 )
 # RM0433 6.8: supplies ready, voltage scale 3 reached

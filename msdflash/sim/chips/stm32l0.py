@@ -274,6 +274,7 @@ CLOCKS = Clocks(
         "pin": 1 << 26,
         "software": 1 << 26 | 1 << 28,
         "watchdog": 1 << 26 | 1 << 29,
+        "window": 1 << 26 | 1 << 30,
         "option": 1 << 26 | 1 << 25,
     },
 )

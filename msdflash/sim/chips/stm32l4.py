@@ -37,12 +37,13 @@ AHB_SHIFTS = (1, 2, 3, 4, 6, 7, 8, 9)  # CFGR.HPRE 8 to 15
 INSTRUCTION_HERTZ = 4_000_000
 RCC_RESET = {0x00: 0x63, 0x04: 0x10000000, 0x0C: 0x1000, 0x10: 0x1000, 0x14: 0x1000, 0x48: 0x100}
 # RCC_CSR reset flags, 6.4.29
-PINRSTF, BORRSTF, SFTRSTF, IWDGRSTF, OBLRSTF, RMVF = 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 25, 1 << 23
+PINRSTF, BORRSTF, SFTRSTF, IWDGRSTF, WWDGRSTF, OBLRSTF, RMVF = 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30, 1 << 25, 1 << 23
 CAUSES = {
     "power": PINRSTF | BORRSTF,
     "pin": PINRSTF,
     "software": PINRSTF | SFTRSTF,
     "watchdog": PINRSTF | IWDGRSTF,
+    "window": PINRSTF | WWDGRSTF,
     "option": PINRSTF | OBLRSTF,
 }
 
