@@ -188,6 +188,68 @@ class ApLock(msgspec.Struct, frozen=True):
         return self.register.of(word) == self.locked
 
 
+class Mailbox(msgspec.Struct, frozen=True):
+    """An access port through which the boot ROM is asked to let a debugger in, while the processors' own ports are hidden.
+
+    Attributes:
+        ap: index of the access port.
+        idr: its IDR.
+        status: register that reads 0 once the ROM listens; writing ``resynch`` to it resets the chip and has the ROM listen.
+        resynch: see ``status``.
+        reset: written to ``status``, only resets the chip.
+        pending: bits of ``status`` that say that a request was not taken yet.
+        request: register for requests.
+        answer: register of the answer; its lower half is 0 for yes. Reading it before there is one keeps the port waiting.
+        start: the request for a debug session.
+    """
+
+    ap: int
+    idr: int
+    status: int
+    resynch: int
+    reset: int
+    pending: int
+    request: int
+    answer: int
+    start: int
+
+
+class BlankCheck(msgspec.Struct, frozen=True):
+    """How a flash controller is asked which pages are erased, where reading an erased page is a bus fault.
+
+    Attributes:
+        base: of its registers.
+        secure: the same for a core in Secure state.
+        page: bytes of a page.
+        word: bytes that its addresses count in.
+        mask: of an address, in words.
+        start: register of the first word; ``stop`` of the last, included; ``command``, ``clear``, ``status`` likewise.
+        found: register that names a word of the first page that is not erased.
+        check: the command.
+        done: status bits: over; ``failed`` not all is erased; ``refused`` the command was not carried out.
+    """
+
+    base: int
+    secure: int
+    page: int
+    word: int
+    mask: int
+    start: int
+    stop: int
+    command: int
+    clear: int
+    status: int
+    found: int
+    check: int
+    done: int
+    failed: int
+    refused: int
+
+    def unit(self, address: int) -> int:
+        """An address as the controller counts."""
+        return address // self.word & self.mask
+
+
 class Freeze(msgspec.Struct, frozen=True):
     """Bits that stop watchdogs while the core is halted: ``value = value | bits`` at ``address``."""
 
@@ -333,6 +395,8 @@ class Family(msgspec.Struct, frozen=True):
         targets: further pyOCD builtin targets of the family that no row of ``devices`` names.
         targetsels: TARGETSEL of the first core's debug port, where several ports share the SWD line.
         serial: the way to a flash chip beside the processor, for families that have no flash inside.
+        mailbox: access port of the boot ROM, where that hides the processors' own.
+        blank_check: how to find erased pages, where they cannot be read.
         flash_shown: ``(address, value)`` to write after a reset-halt, so that flash is seen at its address instead of the boot
             ROM; None where nothing else is ever seen there.
         devices: the dies.
@@ -367,5 +431,7 @@ class Family(msgspec.Struct, frozen=True):
     dp_under_reset: bool | None = None
     targets: tuple[str, ...] = ()
     flash_shown: tuple[int, int] | None = None
+    mailbox: Mailbox | None = None
+    blank_check: BlankCheck | None = None
     targetsels: tuple[int, ...] = ()
     serial: SerialFlash | None = None

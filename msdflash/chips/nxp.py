@@ -6,7 +6,21 @@ Sources: SVD files that pyOCD ships (``MK64F12``, ``MKL25Z4``, ``LPC176x5x``, ``
 
 from __future__ import annotations
 
-from msdflash.chips.model import ApLock, Builtin, Critical, Device, Family, Flag, FlagRegister, Register, Timing, WrpArea, WrpRule
+from msdflash.chips.model import (
+    ApLock,
+    BlankCheck,
+    Builtin,
+    Critical,
+    Device,
+    Family,
+    Flag,
+    FlagRegister,
+    Mailbox,
+    Register,
+    Timing,
+    WrpArea,
+    WrpRule,
+)
 
 _NXP = "NXP"
 
@@ -135,6 +149,12 @@ LPC17 = Family(
     ),
 )
 
+_FLASH_INT = (
+    Flag(0, "FAIL", "the command failed"),
+    Flag(1, "ERR", "illegal command or address"),
+    Flag(3, "ECC_ERR", "error correction failed"),
+)
+
 LPC55 = Family(
     id="lpc55xx",
     title="LPC55Sxx",
@@ -143,7 +163,7 @@ LPC55 = Family(
     dpidrs=(0x6BA0_2477,),
     ap_idrs=(0x0477_0001,),
     designer=None,
-    idcode=None,
+    idcode=Register(0x5000_0FFC, shift=4, mask=0xF_FFFF),  # SYSCON.DIEID, MCO_NUM_IN_DIE_ID
     flash_kib=None,
     flash_base=0,
     wrp_none="set up at start out of the protected flash region, not in a register (from memory)",
@@ -160,16 +180,38 @@ LPC55 = Family(
             ),
         ),
     ),
+    timing=Timing(0.004, 0.0022, 512, 0.004, "LPC55S6x data sheet, flash characteristics (twice the typical values, from memory)"),
+    boot="lpc55",
+    program_chunk=0x4000,
+    flash_sr=(FlagRegister(0x4003_4FE0, _FLASH_INT),),  # FLASH.INT_STATUS
     dp_under_reset=None,
+    mailbox=Mailbox(2, 0x002A_0000, status=0x00, resynch=0x21, reset=0x20, pending=0x2, request=0x04, answer=0x08, start=7),
+    blank_check=BlankCheck(  # commands: UM11126, "Flash"; Oxide's lpc55-flash driver
+        0x4003_4000,
+        0x5003_4000,
+        page=512,
+        word=16,
+        mask=0x3_FFFF,
+        start=0x10,
+        stop=0x14,
+        command=0x00,
+        clear=0xFE8,
+        status=0xFE0,
+        found=0x80,
+        check=5,
+        done=4,
+        failed=1,
+        refused=2,
+    ),
     devices=(
         Device(
-            0,
+            0x426B,
             "LPC55S69",
             ("lpc55s69",),
             (Builtin(608, "lpc55s69", exact=True),),
             ((0x2000_0000, 272 * 1024), (0x3000_0000, 272 * 1024), (0x0400_0000, 32 * 1024), (0x1400_0000, 32 * 1024)),
             (608, 640),
-            "erased flash cannot be read at all on this family: a read fault there is normal",
+            "erased flash cannot be read at all on this family: its controller is asked which pages that is",
         ),
     ),
     targets=("lpc55s16", "lpc55s28", "lpc55s36", "lpc5526"),

@@ -84,6 +84,23 @@ CHIP_CAUSES: tuple[Cause, ...] = (
         plain="the chip locks itself at its next reset",
     ),
     cause(
+        "lpc55-debug-locked",
+        "the chip's boot ROM was asked to let the debugger in, and does not",
+        "ERROR_UNLOCK",
+        "Use the way in that the program itself offers, such as its own update, or ISP mode where that is still allowed.",
+        Remedy("Authenticate with the key that the chip was set up for: `nxpdebugmbox`, out of NXP's SPSDK.", "the key"),
+        Remedy("Replace the chip, where debugging was switched off for good in its customer page (CMPA).", "a new chip"),
+    ),
+    cause(
+        "boot-rom-only",
+        "only the chip's boot ROM can be seen: its processors are hidden from debuggers",
+        "ERROR_RESET",
+        "Drop the program: the boot ROM is asked to let the debugger in then. A chip without a valid program is always like this.",
+        "Let go of RESET and of anything clipped to it: in reset the boot ROM cannot answer.",
+        _CYCLE,
+        symptom=True,
+    ),
+    cause(
         "debug-locked",
         "debug access to the chip is closed",
         "ERROR_UNLOCK",

@@ -69,7 +69,10 @@ IMAGE_CAUSES: tuple[Cause, ...] = (
         "the file does not start with the boot header that this chip's boot ROM wants",
         "ERROR_FD_INCOMPATIBLE_IMAGE",
         "Check that the file was built for this chip, and that it is the whole file, not the program without its boot header.",
-        Remedy("Build with the maker's boot header: boot2 on an RP2040, the FlexSPI configuration block on an i.MX RT.", "a build"),
+        Remedy(
+            "Build with the maker's boot header: boot2 on an RP2040, FlexSPI block on an i.MX RT, length and CRC on an LPC55.",
+            "a build",
+        ),
     ),
     cause(
         "image-wrong-chip",

@@ -197,6 +197,16 @@ class Evidence:
         return any(name.startswith(SILENT_IN_RESET) for name in self.families)
 
     @property
+    def rom_silent(self) -> bool:
+        """A boot ROM that hides the processors was asked through its mailbox, and never answered: it does not run."""
+        sessions = self.value("mailbox.session")
+        return (
+            isinstance(sessions, list)
+            and bool(sessions)
+            and all(isinstance(item, dict) and item.get("answer") is None for item in sessions)
+        )
+
+    @property
     def address(self) -> int | None:
         """The address concerned: of the failure, else of the failing algorithm call, else of the first difference."""
         if self.failure and is_register(self.failure.address):

@@ -89,7 +89,7 @@ def no_ap(e: Evidence) -> Finding | None:
 
 def debug_locked(e: Evidence) -> Finding | None:
     """The access port is there and switched off: the cheapest sign of a lock. It cannot say which lock."""
-    if e.kind == "locked" and not e.has("option.rdp") and not e.has("lock.status"):
+    if e.kind == "locked" and not e.has("option.rdp") and not e.has("lock.status") and not e.has("mailbox.session"):
         return found("debug-locked", LIKELY, e.failure.message if e.failure else "", dp_words(e))
     if e.kind not in {"no-ap", "transfer", "no-halt"}:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msdflash.diagnose.evidence import FAMILY, Evidence
+from msdflash.diagnose.evidence import FAMILY, Evidence, is_register
 from msdflash.diagnose.finding import Finding
 from msdflash.diagnose.words import CERTAIN, LIKELY, RULED_OUT, UNLIKELY, dp_words, found, hex32
 
@@ -45,4 +45,21 @@ def maker_lock(e: Evidence) -> Finding | None:
     return found(cause, CERTAIN if len(verdicts) >= lock.times else LIKELY, *reasons, dp_words(e))
 
 
-LOCK_RULES = (maker_lock,)
+def mailbox_lock(e: Evidence) -> Finding | None:
+    """A boot ROM that answered each request for a debug session and opened none; or one that was not asked, or did not answer."""
+    family = FAMILY.get(e.text("lock.family"))
+    if family is None or family.mailbox is None or e.kind not in {"locked", "no-ap"}:
+        return None
+    sessions = e.value("mailbox.session")
+    said = [item for item in sessions if isinstance(item, dict)] if isinstance(sessions, list) else []
+    there = f"access port {family.mailbox.ap} is the {family.title}'s mailbox, and access port 0 identifies itself as 0"
+    refused = [item for item in said if is_register(item.get("answer")) and not item.get("idr")]
+    if refused and len(refused) == len(said):
+        answers = ", ".join(f"0x{item['answer']:04X}" for item in refused)
+        told = f"it answered {len(refused)} of {len(said)} requests for a debug session ({answers}) and opened nothing"
+        return found("lpc55-debug-locked", CERTAIN if len(refused) > 1 else LIKELY, there, told, dp_words(e))
+    silent = f"of {len(said)} requests for a debug session it answered {len(refused)}" if said else "it was not asked for a debug session"
+    return found("boot-rom-only", CERTAIN, there, silent, dp_words(e))
+
+
+LOCK_RULES = (maker_lock, mailbox_lock)

@@ -177,7 +177,7 @@ def _held_without_core(e: Evidence, line: bool) -> Confidence | None:
     if e.kind == "core-in-reset" or e.outcome.running == "held-in-reset":
         return LIKELY if line or e.outcome.running == "held-in-reset" else POSSIBLE
     if e.kind in {"no-power-ack", "no-ap"}:
-        return LIKELY if line else POSSIBLE if e.silent_in_reset else None
+        return LIKELY if line or e.rom_silent else POSSIBLE if e.silent_in_reset else None
     return LIKELY if line and e.kind in TOUCHED_TARGET else None
 
 
@@ -194,6 +194,8 @@ def held_in_reset(e: Evidence) -> Finding | None:
     reasons = [_core_words(p), _catch_words(e, p), _line_words(p)]
     if confidence is not RULED_OUT:
         reasons.append(_blind_words(e, p))
+    if e.rom_silent:
+        reasons.append("the chip's boot ROM, which runs after each reset, answered nothing through its mailbox")
     if e.silent_in_reset and not p.reads and not p.line_low:
         reasons.append("on this family a chip held in reset does not answer properly")
     if e.outcome.running == "held-in-reset" and not p.reads:

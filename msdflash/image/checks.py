@@ -1,7 +1,8 @@
 """Does the image fit this part, and would it boot: questions that need no board, only the part's memory map.
 
 Sources: Armv7-M ARM B1.5.3 (vector table, Thumb bit), RP2040 data sheet 2.8.1.3.1 and pico-sdk ``boot_stage2/pad_checksum`` (boot2),
-i.MX RT reference manuals, "FlexSPI NOR configuration block" (FCFB tag).
+i.MX RT reference manuals, "FlexSPI NOR configuration block" (FCFB tag); LPC55: UM11126, "Boot ROM" (from
+memory), and Oxide's ``lpc55_sign``.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def check(
     Args:
         image: placed; a relocatable one must have been moved by :meth:`Image.at` before.
         memory_map: of the part, cut to the flash that the chip says it has.
-        header_kind: what the boot flash must begin with: ``cortex-m``, ``rp2040-boot2``, ``imxrt-fcfb``; or ``unknown``: a
+        header_kind: what the boot flash must begin with: ``cortex-m``, ``rp2040-boot2``, ``imxrt-fcfb``, ``lpc55``; or ``unknown``: a
             vector table is looked for, but its absence is only a note, since some parts begin with a header of their own.
         chip: what is known of the chip; None: nothing, so its family's own rules are left out.
         allow_locking: the user ordered that images may lock this chip.
@@ -61,9 +62,12 @@ def check(
     boot = memory_map.boot()
     if boot is None:
         return notes
-    if not any(segment.address <= boot.start < segment.end for segment in image.segments):
+    # The same flash may stand in the map twice (LPC55: as Secure, too).
+    starts = dict.fromkeys([boot.start, *(region.start for region in memory_map.flash() if region.boot)])
+    table = next((at for at in starts if any(segment.address <= at < segment.end for segment in image.segments)), None)
+    if table is None:
         return (*notes, f"the image does not cover the boot address 0x{boot.start:08X}: what is there now will start")
-    return notes + _HEADERS[header_kind](image, memory_map, boot.start)
+    return notes + _HEADERS[header_kind](image, memory_map, table)
 
 
 def _fits(segment: Segment, image: Image, memory_map: MemoryMap, chip: Chip) -> None:
@@ -170,7 +174,7 @@ def _rp2040(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
             address=base,
         )
     found = int.from_bytes(block[_BOOT2:], "little")
-    expected = boot2_checksum(block[:_BOOT2])
+    expected = crc32_mpeg2(block[:_BOOT2])
     if found != expected:
         raise _bad("boot2 checksum", base + _BOOT2, found, f"0x{found:08X} does not match", f"0x{expected:08X}", _HEADER, expected=expected)
     return _cortex_m(image, memory_map, base + _BOOT2 + 4)
@@ -186,6 +190,33 @@ def _imxrt(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
     raise _bad("FCFB tag", base, value, f"0x{value:08X} is no FlexSPI configuration block", "the letters FCFB (0x42464346)", _HEADER)
 
 
+_LPC55_PLAIN, _LPC55_SIGNED, _LPC55_CRC = 0, 4, 5
+"""Image types of an LPC55, the lowest byte of the word at 0x24 (UM11126 table 183, as ``lpc55_areas`` cites it)."""
+
+
+def _lpc55(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
+    """A vector table with length, type and checksum in words that Arm keeps free. Signed images are the boot ROM's to judge."""
+    notes = _cortex_m(image, memory_map, base)
+    header = image.read(base + 0x20, 12)
+    if header is None:
+        return (*notes, f"the image holds only part of the boot header at 0x{base + 0x20:08X}")
+    length, kind, crc = struct.unpack("<III", header)
+    if kind & 0xFF == _LPC55_SIGNED:
+        return (*notes, "the image says that it is signed: only the boot ROM knows the keys, and whether it starts it")
+    if kind & 0xFF != _LPC55_CRC:
+        unknown = f"the image type at 0x{base + 0x24:08X} is {kind & 0xFF}: whether the boot ROM starts it is not known"
+        return notes if kind & 0xFF == _LPC55_PLAIN else (*notes, unknown)
+    body = image.read(base, length) if 0x40 <= length <= sum(end - start for start, end in memory_map.flash_ranges()) else None
+    if body is None:
+        room = image.size
+        raise _bad("image length", base + 0x20, length, f"{length} bytes, of which the file has {room}", "the image's own length", _HEADER)
+    expected = crc32_mpeg2(body[:0x28] + body[0x2C:])
+    if crc != expected:
+        wanted = f"0x{expected:08X}, or the boot ROM starts nothing"
+        raise _bad("image checksum", base + 0x28, crc, f"0x{crc:08X} does not match", wanted, _HEADER, expected=expected)
+    return notes
+
+
 def _unknown(image: Image, memory_map: MemoryMap, base: int) -> tuple[str, ...]:
     """Nobody wrote down how this part starts: say what a vector table would lack, and let the image pass."""
     try:
@@ -198,14 +229,18 @@ _HEADERS: dict[str, Callable[[Image, MemoryMap, int], tuple[str, ...]]] = {
     "cortex-m": _cortex_m,
     "rp2040-boot2": _rp2040,
     "imxrt-fcfb": _imxrt,
+    "lpc55": _lpc55,
     "unknown": _unknown,
 }
 """Boot header kind -> its check."""
 
 
-def boot2_checksum(block: bytes) -> int:
-    """CRC-32 of RP2040 second-stage boot loaders: polynomial 0x04C11DB7, seed all ones, not reflected, no final inversion."""
-    mirrored = bytes(int(f"{byte:08b}"[::-1], 2) for byte in block)
+_MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def crc32_mpeg2(block: bytes) -> int:
+    """CRC-32 of RP2040 second-stage boot loaders and LPC55 images: polynomial 0x04C11DB7, seed all ones, not reflected, not inverted."""
+    mirrored = block.translate(_MIRROR)
     return int(f"{zlib.crc32(mirrored) ^ 0xFFFFFFFF:032b}"[::-1], 2)
 
 

@@ -110,11 +110,17 @@ LADDER: tuple[Measurement, ...] = (
       "a probe that pulls the line itself, or lifts one that the board holds weakly", probes=_PINS),
     M("debug-power", Phase.DEBUG, "power-up request and acknowledge in CTRL/STAT", ("dp.ctrl_stat", "dp.power_ack"), 0.3,
       "deep sleep and switched-off debug domains"),
-    M("access-port", Phase.DEBUG, "IDR and CSW of access port 0", ("ap.idr", "ap.csw"), 0.3,
+    M("access-port", Phase.DEBUG, "IDR and CSW of access port 0", ("ap.idr", "ap.csw", "lock.family"), 0.3,
       "whether anything is behind the debug port, and whether it is switched on"),
     M(
         "maker-lock", Phase.DEBUG, "the maker's own access port, up to 40 times over 80 ms", ("lock.family", "lock.status"), 0.5,
         "a lock, where enough readings are valid and all say so; a reset loop, where they change", probes=_OWN_PORTS,
+    ),
+    M(
+        "mailbox", Phase.DEBUG, "where access port 0 is hidden: the boot ROM is asked to let the debugger in, twice at most",
+        ("mailbox.session", "ap.idr", "ap.csw"), 1.0,
+        "a lock, where the ROM answers twice and opens nothing; else that only the ROM was running, without a program", Effect.RESET,
+        probes=_OWN_PORTS,
     ),
     # --- processor ----------------------------------------------------------------------------------------------------------------
     M("cpuid", Phase.CORE, "CPUID", ("core.cpuid",), 0.3, "which core it is; it can refute a target"),

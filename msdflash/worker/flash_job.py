@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pyocd.core.session import Session
 from pyocd.probe.debug_probe import DebugProbe
 
@@ -22,6 +23,7 @@ from msdflash.job.order import FlashOrder
 from msdflash.job.outcome import Failure, ImageFacts, Tried
 from msdflash.job.readings import Effect
 from msdflash.job.steps import Step
+from msdflash.worker import erased as unreadable
 from msdflash.worker import chipid, fitting, measure, observe, plan, probe, program, serialflash, silicon, target, unlock
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.keeping import Keeping
@@ -183,6 +185,9 @@ class FlashJob:
             else:
                 self._reset_and_halt()
             halted = bool(core.read32(DHCSR) & S_HALT)
+            if self.family is not None:
+                spans = [(int(region.start), int(region.start + region.length)) for region in target.flash_regions(self._session())]
+                unreadable.install(core, self.family.blank_check, spans)
         except StepFailed:
             raise
         except Exception as error:
@@ -282,6 +287,7 @@ class FlashJob:
             raise
         except Exception as error:
             raise self._trouble("flash-read", "reading the flash failed", error) from error
+        self._tell_pages(plans)
         channel.tally("sectors_read", sum(len(item.sectors) for item in plans))
         covered = sum(len(sector.new) for item in plans for sector in item.sectors)
         wanted = sum(program.planned_bytes(item) for item in plans)
@@ -294,6 +300,17 @@ class FlashJob:
             for item in plans:
                 program.refuse_protected(item, ranges)
         return plans
+
+    def _tell_pages(self, plans: list[plan.RegionPlan]) -> None:
+        """Where erased flash cannot be read: what of it is proved otherwise, and what the image's pages hold besides the image."""
+        image, transforms_told = self.channel.image, plan.fill_words(plans)
+        left = sum(len(sector.left) * sector.page for item in plans for sector in item.sectors)
+        if image is None:
+            return
+        note = f"{left} bytes in the image's sectors stay erased; this chip cannot read erased flash, so its controller's check proves it"
+        self.channel.image = msgspec.structs.replace(
+            image, transforms=image.transforms + transforms_told, notes=image.notes + ((note,) if left else ())
+        )
 
     def _write(self, plans: list[plan.RegionPlan], image: Image) -> None:
         self.keeping.keep(plans, image)

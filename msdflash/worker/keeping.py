@@ -72,7 +72,7 @@ class Keeping:
                 if region.start <= address < region.start + region.length:
                     first, size = plan.sector_bounds(region, address)
                     old = memory.read(target, first, size)
-                    sector = plan.Sector(first, old, old)
+                    sector = plan.marked(target, plan.Sector(first, old, old), image)
                     return plan.RegionPlan(region, (sector,), erased), sector
             return None
 

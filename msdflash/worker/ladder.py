@@ -15,10 +15,10 @@ from pyocd.probe.debug_probe import DebugProbe
 
 from msdflash.chips import families
 from msdflash.chips.model import Family
-from msdflash.job.measurements import TOTAL_SECONDS, Measurement, Phase, of_phase
+from msdflash.job.measurements import LADDER, TOTAL_SECONDS, Measurement, Phase, of_phase
 from msdflash.job.readings import Effect, latest
 from msdflash.job.steps import Step
-from msdflash.worker import measure, silicon, vendor_lock
+from msdflash.worker import mailbox, measure, silicon, vendor_lock
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.measure import DHCSR, S_RESET_ST
 from msdflash.worker.probe import kind_of
@@ -26,6 +26,7 @@ from msdflash.worker.raw import AP_CSW, AP_IDR, RawTarget
 from msdflash.worker.trouble import classify
 
 _ORDER = list(Effect)
+MAILBOX = next(item for item in LADDER if item.id == "mailbox")
 
 
 class Ladder:
@@ -64,7 +65,7 @@ class Ladder:
                 return
             if self.may(item):
                 self._end = time.monotonic() + min(item.seconds, left)
-                if item.effect is Effect.RESET:
+                if item.effect is Effect.RESET and item is not MAILBOX:  # that resets only what is shut
                     self.channel.touch(reset=True)
                 self._make(item)
 
@@ -206,13 +207,21 @@ def _access_port(ladder: Ladder) -> None:
     ladder.raw.clear_sticky()
     idr = ladder.raw.read_ap(AP_IDR)
     ladder.channel.measure("ap.idr", idr)
-    if idr == 0:
+    if idr != 0:
+        ladder.channel.measure("ap.csw", ladder.raw.read_ap(AP_CSW))
+    elif mailbox.find(ladder.channel, ladder.raw) is None or not ladder.may(MAILBOX):
         raise StepFailed("no-ap", "there is no access port 0 behind the debug port")
-    ladder.channel.measure("ap.csw", ladder.raw.read_ap(AP_CSW))
 
 
 def _maker_lock(ladder: Ladder) -> None:
     vendor_lock.check(ladder.channel, ladder.raw)
+
+
+def _mailbox(ladder: Ladder) -> None:
+    """Only where access port 0 is hidden."""
+    if latest(tuple(ladder.channel.readings), "ap.idr") == 0:
+        ladder.channel.touch(reset=True)
+        mailbox.knock(ladder.channel, ladder.raw)
 
 
 def _cpuid(ladder: Ladder) -> None:
@@ -323,6 +332,7 @@ DOING: dict[str, Callable[[Ladder], None]] = {
     "debug-power": _debug_power,
     "access-port": _access_port,
     "maker-lock": _maker_lock,
+    "mailbox": _mailbox,
     "cpuid": _cpuid,
     "core-state": _core_state,
     "reset-catch": _reset_catch,

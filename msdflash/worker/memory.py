@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from msdflash.worker.erased import guard_of
+
 BLOCK = 0x8000
 """Bytes of one read: long enough that the probe's packets are full, short enough for progress and deadlines."""
 
@@ -38,12 +40,21 @@ def to_bytes(words: Any) -> bytes:
 
 
 def read(memory: Memory, address: int, length: int, progress: Callable[[int], None] | None = None) -> bytes:
-    """``length`` bytes at ``address`` (both multiples of four), in blocks; ``progress`` is told the bytes of each."""
+    """``length`` bytes at ``address`` (both multiples of four), in blocks; ``progress`` is told the bytes of each.
+
+    Erased flash that cannot be read comes as 0xFF; which pages that is, the guard of :mod:`msdflash.worker.erased` knows.
+    """
     port = _port(memory)
+    guard = guard_of(memory)
+
+    def words(start: int, size: int) -> bytes:
+        return to_bytes(port.read_memory_block32(start, size // 4))
+
     parts = []
     for start in range(0, length, BLOCK):
         size = min(BLOCK, length - start)
-        parts.append(to_bytes(port.read_memory_block32(address + start, size // 4)))
+        guarded = guard is not None and guard.covers(address + start)
+        parts.append(guard.read(words, address + start, size) if guard is not None and guarded else words(address + start, size))
         if progress is not None:
             progress(size)
     return b"".join(parts)

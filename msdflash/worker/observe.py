@@ -23,7 +23,7 @@ INTERVAL = 0.02
 def release(core: Any) -> None:
     """Reset with debug off, as after power-on: traps cleared, core running."""
     core.write32(DEMCR, TRCENA)
-    core.reset()
+    core.reset(None)  # some cores of pyOCD's insist on an argument
     core.write32(DHCSR, DBGKEY)
 
 

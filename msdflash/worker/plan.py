@@ -5,12 +5,13 @@ pyOCD can keep unwritten bytes itself, but drops that silently on some targets; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from msdflash.image.segments import Image
+from msdflash.worker import erased as unreadable
 from msdflash.worker import memory
 from msdflash.worker.channel import StepFailed
 
@@ -22,16 +23,36 @@ class Sector(msgspec.Struct, frozen=True):
     """One erase unit: what stood there, and what must stand there.
 
     ``old`` is the whole sector, or only its first bytes where these were enough to see that it must change and is not blank.
+
+    Where erased flash cannot be read (``page`` is not 0), 0xFF stands for erased pages in ``old`` and in ``new``, and they are counted:
+
+    Attributes:
+        page: bytes of a page.
+        fresh: offsets of the pages that were erased.
+        touched: offsets of the pages that must be written whatever they hold: the image reaches into them.
+        partial: offsets of those of them that the image does not fill.
+        damaged: a page was neither erased nor readable; the sector must be erased.
     """
 
     address: int
     old: bytes
     new: bytes
+    page: int = 0
+    fresh: tuple[int, ...] = ()
+    touched: tuple[int, ...] = ()
+    partial: tuple[int, ...] = ()
+    damaged: bool = False
 
     @property
     def differs(self) -> bool:
         """It has to be programmed."""
-        return self.old != self.new
+        return self.old != self.new or self.fresh != self.left or self.damaged
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """Offsets of the erased pages that stay erased, since nothing is to stand there."""
+        blank = unreadable.FILLER * self.page
+        return tuple(at for at in self.fresh if at not in self.touched and self.new[at : at + self.page] == blank)
 
     @property
     def end(self) -> int:
@@ -40,6 +61,8 @@ class Sector(msgspec.Struct, frozen=True):
 
     def is_blank(self, erased: int) -> bool:
         """It stands erased already."""
+        if self.page:
+            return not self.damaged and len(self.fresh) * self.page == len(self.new)
         return self.old == bytes([erased]) * len(self.new)
 
 
@@ -119,10 +142,33 @@ def make(
         sectors: list[Sector] = []
         for _, part in runs(affected(region, image)):
             for group in _groups(part):
-                sectors += _look(target, group, image, transform, erased, progress)
+                sectors += (marked(target, sector, image) for sector in _look(target, group, image, transform, erased, progress))
         if sectors:
             plans.append(RegionPlan(region, tuple(sectors), erased))
     return plans
+
+
+def marked(target: Any, sector: Sector, image: Image) -> Sector:
+    """A sector that was read just now, with its erased pages noted where these cannot be read.
+
+    Raises:
+        StepFailed: ``flash-read``: a page is neither erased nor readable, and the image does not fill it.
+    """
+    guard = unreadable.guard_of(target)
+    if guard is None or not guard.covers(sector.address):
+        return sector
+    page, length = guard.rule.page, len(sector.new)
+    mask = overlay(sector.address, bytes(length), image), overlay(sector.address, b"\1" * length, image)
+    filled = bytes(have == want for have, want in zip(*mask, strict=True))
+    touched = tuple(at for at in range(0, length, page) if any(filled[at : at + page]))
+    partial = tuple(at for at in touched if not all(filled[at : at + page]))
+    broken = guard.broken_in(sector.address, length)
+    for at in broken:
+        if not all(filled[at : at + page]):
+            where = sector.address + at
+            raise StepFailed("flash-read", f"the page at 0x{where:08X} is neither erased nor readable: it cannot be kept", address=where)
+    fresh = guard.blank_in(sector.address, length)
+    return msgspec.structs.replace(sector, page=page, fresh=fresh, touched=touched, partial=partial, damaged=bool(broken))
 
 
 def _groups(part: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
@@ -169,6 +215,8 @@ def _look(
 
 def _sampled(target: Any, address: int, size: int, image: Image, transform: Callable[[int, bytes], bytes], erased: int) -> Sector | None:
     """The sector, if its first bytes alone show that it must be erased and written; None: read all of it."""
+    if unreadable.guard_of(target) is not None:
+        return None
     if size <= SAMPLE or not any(segment.address <= address and address + size <= segment.end for segment in image.segments):
         return None
     old = memory.read(target, address, SAMPLE)
@@ -178,10 +226,19 @@ def _sampled(target: Any, address: int, size: int, image: Image, transform: Call
     return Sector(address, old, new)
 
 
+def fill_words(plans: Iterable[RegionPlan]) -> tuple[str, ...]:
+    """One sentence where pages that were erased and cannot be read are filled up with 0xFF, since the image reaches into part of them."""
+    count = sum(1 for item in plans for sector in item.sectors for at in sector.fresh if at in sector.partial)
+    if not count:
+        return ()
+    return (f"page-fill: 0xFF stands in the rest of {count} page(s) that the image fills in part and that were erased, hence unreadable",)
+
+
 def chunks(sectors: tuple[Sector, ...], page: int, most: int, erased: int) -> Iterator[tuple[int, bytes]]:
     """``(address, data)`` of the pieces to be programmed: whole pages, neighbours joined up to ``most`` bytes, erased pages left out.
 
     Not programming the erased value matters: on flash with error correction an all-ones word that was programmed is no longer blank.
+    Where erased flash cannot be read, just the pages that stay erased are left out.
     """
     blank = bytes([erased]) * page
     start, piece = 0, bytearray()
@@ -190,7 +247,7 @@ def chunks(sectors: tuple[Sector, ...], page: int, most: int, erased: int) -> It
             data = sector.new[offset : offset + page]
             address = sector.address + offset
             joins = address == start + len(piece) and len(piece) + len(data) <= most
-            wanted = data != blank[: len(data)]
+            wanted = offset not in sector.left if sector.page else data != blank[: len(data)]
             if piece and not (joins and wanted):
                 yield start, bytes(piece)
                 piece = bytearray()

@@ -12,6 +12,7 @@ from msdflash.job.steps import Step
 from msdflash.worker import memory
 from msdflash.worker.algorithm import ERASE, PROGRAM, Algorithm
 from msdflash.worker.channel import Channel, StepFailed
+from msdflash.worker.erased import guard_of
 from msdflash.worker.plan import RegionPlan, Sector, chunks, runs
 
 CALL_FLOOR = 0.75
@@ -147,12 +148,33 @@ def verify(channel: Channel, target: Any, plan: RegionPlan) -> list[tuple[Sector
         for address, size in part:
             sector = by_address[address]
             found = content[address - base : address - base + size]
+            if sector.page:
+                _check_pages(channel, target, sector)
             if found == sector.new:
                 equal += size
             else:
                 bad.append((sector, found))
     channel.touch(verified=min(channel.changed.verified + equal, channel.changed.affected))
     return bad
+
+
+def _check_pages(channel: Channel, target: Any, sector: Sector) -> None:
+    """Where erased flash cannot be read: just the pages that nothing was written to are erased, and all others can be read.
+
+    Raises:
+        StepFailed: ``verify``.
+    """
+    guard = guard_of(target)
+    if guard is None:
+        return
+    blank, broken = guard.blank_in(sector.address, len(sector.new)), guard.broken_in(sector.address, len(sector.new))
+    for wrong, what in ((broken, "fails its error correction"), (set(blank) - set(sector.left), "is erased, and was programmed")):
+        for at in sorted(wrong):
+            channel.measure("flash.pages", {"address": sector.address + at, "erased": at in blank, "readable": at not in broken})
+            raise StepFailed("verify", f"the page at 0x{sector.address + at:08X} {what}", address=sector.address + at)
+    for at in sorted(set(sector.left) - set(blank)):
+        channel.measure("flash.pages", {"address": sector.address + at, "erased": False, "readable": True})
+        raise StepFailed("verify", f"the page at 0x{sector.address + at:08X} was erased, and is no longer", address=sector.address + at)
 
 
 def describe(channel: Channel, target: Any, plan: RegionPlan, bad: list[tuple[Sector, bytes]], chunk: int = 0) -> None:

@@ -14,6 +14,7 @@ from msdflash.chips.model import Critical, Family
 from msdflash.worker import memory, program
 from msdflash.worker.algorithm import ERASE, PROGRAM, Algorithm
 from msdflash.worker.channel import Channel, StepFailed
+from msdflash.worker.erased import guard_of
 from msdflash.worker.plan import RegionPlan, Sector
 from msdflash.worker.raw import RawTarget
 from msdflash.worker.silicon import read_field
@@ -56,7 +57,11 @@ class Salvage:
 
     def missing(self) -> tuple[Piece, ...]:
         """The pieces that flash does not hold now."""
-        return tuple(piece for piece in self._pieces if self._read(piece.address, piece.end) != piece.data)
+        return tuple(
+            piece
+            for piece in self._pieces
+            if self._read(piece.address, piece.end) != piece.data or self._unwritten(piece.address, piece.end)
+        )
 
     def shut(self) -> tuple[Critical, ...]:
         """Critical words in sectors of these plans whose value in flash would lock the chip at its next reset."""
@@ -88,6 +93,11 @@ class Salvage:
         first = start & ~3
         return memory.read(self._target, first, (end - first + 3) & ~3)[start - first : end - first]
 
+    def _unwritten(self, start: int, end: int) -> bool:
+        """A page of a range was erased when it was last read, where erased flash cannot be read: what came back is only a filler."""
+        guard = guard_of(self._target)
+        return guard is not None and any(page in guard.blank for page in guard.pages(start, end - start))
+
     def _critical_in(self, sector: Sector) -> tuple[Critical, ...]:
         known = self._family.critical if self._family is not None else ()
         return tuple(item for item in known if sector.address <= item.address < sector.end)
@@ -105,13 +115,16 @@ class Salvage:
                     yield plan, sector
 
     def _lacks(self, sector: Sector) -> list[tuple[int, int]]:
-        return [span for span in self._wanted(sector) if self._read(*span) != _part(sector, span)]
+        return [span for span in self._wanted(sector) if self._read(*span) != _part(sector, span) or self._unwritten(*span)]
 
     def _mend(self, plan: RegionPlan, sector: Sector, lacks: list[tuple[int, int]], algorithm: Algorithm) -> None:
         unit = self._unit(plan)
         blank = bytes([plan.erased]) * unit
         todo = self._stale(sector, lacks, unit)
-        if any(found not in (blank, _part(sector, (at, at + unit))) for at, found in todo):
+        if any(
+            found not in (blank, _part(sector, (at, at + unit))) or (sector.page and not self._unwritten(at, at + unit))
+            for at, found in todo
+        ):
             self._erase(plan, sector, algorithm)
             todo = self._stale(sector, self._wanted(sector), unit)
         for start, end in _runs([at for at, found in todo if found == blank], unit, algorithm.chunk):
@@ -144,7 +157,7 @@ class Salvage:
             content = self._read(start, stop)
             for at in range(start, stop, unit):
                 now = content[at - start : at - start + unit]
-                if now != _part(sector, (at, at + unit)):
+                if now != _part(sector, (at, at + unit)) or self._unwritten(at, at + unit):
                     found.setdefault(at, now)
         return list(found.items())
 

@@ -114,12 +114,24 @@ def beside(plans: Iterable[RegionPlan], image: Image) -> tuple[Piece, ...]:
         blank = bytes([plan.erased])
         for sector in plan.changes:
             for first, end in outside(sector.address, sector.end, image):
-                data = sector.new[first - sector.address : end - sector.address]
-                lead = len(data) - len(data.lstrip(blank))
-                data = data.strip(blank)
-                if data:
-                    found.append(Piece(first + lead, data))
+                for start, stop in _written(sector, first, end):
+                    data = sector.new[start - sector.address : stop - sector.address]
+                    lead = 0 if sector.page else len(data) - len(data.lstrip(blank))
+                    data = data if sector.page else data.strip(blank)
+                    if data:
+                        found.append(Piece(start + lead, data))
     return tuple(found)
+
+
+def _written(sector: Sector, first: int, end: int) -> Iterator[tuple[int, int]]:
+    """The range, without pages that are erased and cannot be read: nothing stands there that could be lost."""
+    if not sector.page:
+        yield first, end
+        return
+    for at in range(0, len(sector.new), sector.page):
+        start, stop = max(first, sector.address + at), min(end, sector.address + at + sector.page)
+        if start < stop and at not in sector.fresh:
+            yield start, stop
 
 
 def could_be(now: bytes, kept: bytes, erased: int) -> bool:
@@ -163,10 +175,11 @@ def restore(
             kept, now = piece.data[first - piece.address : end - piece.address], sector.old[here]
             if len(sector.old) != len(sector.new) or not could_be(now, kept, plan.erased):
                 foreign += end - first
-            elif now != kept:
+            elif now != kept or sector.page:
                 back += sum(1 for have, want in zip(now, kept, strict=True) if have != want)
                 new = sector.new[: here.start] + kept + sector.new[here.stop :]
-                sector = msgspec.structs.replace(sector, new=transform(sector.address, new))
+                pages = tuple(at for at in sector.fresh if at < here.stop and here.start < at + sector.page)
+                sector = msgspec.structs.replace(sector, new=transform(sector.address, new), touched=sector.touched + pages)
                 known = by_region.get(plan.region.start, plan)
                 others = tuple(item for item in known.sectors if item.address != sector.address)
                 together = tuple(sorted((*others, sector), key=lambda item: item.address))

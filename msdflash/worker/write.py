@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from msdflash.chips.model import Family
 from msdflash.job.outcome import Tried
 from msdflash.job.readings import latest
@@ -84,7 +86,7 @@ class Writer:
         buffer = latest(tuple(channel.readings), "buffer.readback")
         if len(bad) > MOST_REWRITTEN or not (buffer and buffer["ok"]):
             return False
-        again = RegionPlan(item.region, tuple(Sector(sector.address, found, sector.new) for sector, found in bad), item.erased)
+        again = RegionPlan(item.region, tuple(_again(sector, found) for sector, found in bad), item.erased)
         algorithm.load()
         program.write_plan(channel, again, algorithm, self._family)
         channel.begin(Step.VERIFY, program.transfer_deadline(channel.changed.affected))
@@ -108,3 +110,8 @@ class Writer:
         wanted = sum(len(sector.new) for sector in item.changes)
         chunk = program.chunk_for(item.region, flash, self._family, end, wanted)
         return Algorithm(self._channel, self._core, flash, chunk)
+
+
+def _again(sector: Sector, found: bytes) -> Sector:
+    """A sector that holds something else than it should; where erased flash cannot be read it is erased first whatever it holds."""
+    return msgspec.structs.replace(sector, old=found, damaged=bool(sector.page))

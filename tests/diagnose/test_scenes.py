@@ -375,6 +375,27 @@ SCENES: tuple[Scene, ...] = (
         target="",
     ),
     S(
+        "lpc55-debug-locked",
+        "certain",
+        "locked",
+        {
+            "swd.dpidr": 0x6BA0_2477,
+            "ap.idr": 0,
+            "lock.family": "lpc55xx",
+            "mailbox.session": [{"answer": 1, "idr": 0}, {"answer": 1, "idr": 0}],
+        },
+        ("mailbox.session",),
+        target="",
+    ),
+    S(
+        "boot-rom-only",
+        "certain",
+        "no-ap",
+        {"swd.dpidr": 0x6BA0_2477, "ap.idr": 0, "lock.family": "lpc55xx"},
+        ("lock.family",),
+        target="",
+    ),
+    S(
         "nrf51-readback",
         "certain",
         "locked",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msdflash.errors import ImageError
-from msdflash.image.checks import boot2_checksum, check
+from msdflash.image.checks import crc32_mpeg2, check
 from msdflash.image.layout import MemoryMap, Region
 from msdflash.image.segments import Image, Segment
 from msdflash.image.transforms import TRANSFORMS, apply, apply_to
@@ -151,11 +151,11 @@ def test_no_words_crash(stack: int, reset: int, address: int, size: int) -> None
 
 
 def boot2(block: bytes = bytes(range(252))) -> bytes:
-    return block + boot2_checksum(block).to_bytes(4, "little")
+    return block + crc32_mpeg2(block).to_bytes(4, "little")
 
 
-def test_boot2_checksum_is_crc32_mpeg2() -> None:
-    assert boot2_checksum(b"123456789") == 0x0376E6E7  # check value of CRC-32/MPEG-2 (reveng catalogue)
+def test_the_checksum_of_boot_headers_is_crc32_mpeg2() -> None:
+    assert crc32_mpeg2(b"123456789") == 0x0376E6E7  # check value of CRC-32/MPEG-2 (reveng catalogue)
 
 
 def test_rp2040_wants_boot2_and_vectors_behind_it() -> None:
