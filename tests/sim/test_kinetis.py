@@ -100,7 +100,7 @@ def test_erasing_and_checking_sectors(debugger: Debugger) -> None:
 def test_protected_regions(debugger: Debugger, board: Board) -> None:
     """Chapter 29, registers: a bit for each 32nd, taken from 0x408 at reset; software can only add protection."""
     board.set_fault("write-protect", "8")
-    assert debugger.read(FPROT) == 0xFDFFFFFF  # big-endian: FPROT3 has the lowest regions
+    assert debugger.read(FPROT) == 0xFFFFFFFD  # FPROT3, the lowest byte, has the lowest regions (SVD MKL25Z4)
     assert command(debugger, 0x09, 0x8000) == CCIF | FPVIOL
     assert command(debugger, 0x07, 0xFFF8, 0, 0) == CCIF | FPVIOL
     assert command(debugger, 0x44, 0) == CCIF | FPVIOL

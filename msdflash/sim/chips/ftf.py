@@ -60,7 +60,7 @@ class Ftf(NorFlash):
         self._registers[FSTAT] = CCIF
         data = self.array.data
         self._registers[FSEC : FOPT + 1] = data[FCF_SEC : FCF_SEC + 2]
-        self._registers[FPROT3 : FPROT3 + 4] = bytes(data[FCF_PROT : FCF_PROT + 4])[::-1]
+        self._registers[FPROT3 : FPROT3 + 4] = data[FCF_PROT : FCF_PROT + 4]
         self.hung = False
 
     def unhang(self) -> None:
@@ -79,9 +79,9 @@ class Ftf(NorFlash):
         return self._registers[FSEC] >> 4 & 3 != MASS_ERASE_OFF
 
     def protected(self, offset: int) -> bool:
-        """FPROT: one bit for each 32nd of the array, 0 protects. FPROT3 has the lowest regions; so has byte 0x408."""
+        """FPROT: one bit for each 32nd of the array, 0 protects. FPROT3 (0x10) has the lowest regions, out of byte 0x408 (SVD MK64F12)."""
         region = offset // (self.array.size // REGIONS)
-        return not self._registers[FPROT3 + 3 - region // 8] >> region % 8 & 1
+        return not self._registers[FPROT3 + region // 8] >> region % 8 & 1
 
     # --- registers: bytes, FCCOB big-endian in each word (chapter 29, registers) --------------------------------------------------------
 

@@ -23,6 +23,7 @@ ARM = (4, 0x3B)  # the ROM table carries Arm's generic identification
 MDM_AP, STATUS, CONTROL, IDR = 1, 0x00, 0x04, 0xFC
 FMEACK, FREADY, SYSSEC, SYSRES, FMEEN, HALTED, SLEEPING = 1, 2, 4, 8, 0x20, 1 << 16, 1 << 18  # MDM-AP status, table 9-3
 FMEIP, DEBUG_REQUEST, RESET_REQUEST, HOLD_CORE = 1, 4, 8, 0x10  # MDM-AP control, table 9-2
+SIM_UID = 0x40048058  # SIM_UIDMH, UIDML, UIDL; the K64F has UIDH before them (SVD MK64F12, MKL25Z4)
 SIM_SDID, SIM_FCFG1, RCM_SRS0, RCM_SRS1 = 0x40048024, 0x4004804C, 0x4007F000, 0x4007F001
 # RCM_SRS0 and SRS1: (POR | LVD), PIN, LOCKUP, SW, MDM_AP
 CAUSES = {"power": (0x82, 0), "pin": (0x40, 0), "lockup": (0, 2), "software": (0, 4), "debugger": (0, 8), "watchdog": (0x20, 0)}
@@ -126,8 +127,9 @@ class Kinetis:
     designer = ARM
     rom_part = 0x4C4
 
-    def __init__(self, part: Part, _serial: int = 1) -> None:
+    def __init__(self, part: Part, serial: int = 1) -> None:
         self.part = part
+        self._serial = serial
         self.name = part.name
         self.dpidr = part.dpidr
         self.flash = Memory("flash", 0, bytearray(b"\xff" * (part.flash * 1024)), writable=False, volatile=False)
@@ -205,7 +207,8 @@ class Kinetis:
         for memory in self._plain:
             memory.data[:] = bytes(memory.size)
         first, second = CAUSES.get(cause, (0, 0))
-        words = ((SIM_SDID, self.part.sdid, 4), (SIM_FCFG1, self.part.fcfg1, 4), (RCM_SRS0, first, 1), (RCM_SRS1, second, 1))
+        words = [(SIM_SDID, self.part.sdid, 4), (SIM_FCFG1, self.part.fcfg1, 4), (RCM_SRS0, first, 1), (RCM_SRS1, second, 1)]
+        words += [(SIM_UID, 0x6D736466, 4), (SIM_UID + 8, self._serial, 4)]
         for address, value, size in words:
             at = address - self._plain[0].base
             self._plain[0].data[at : at + size] = value.to_bytes(size, "little")
