@@ -43,7 +43,7 @@ RULES: tuple[Rule, ...] = (
 )
 """All rules, what lies upstream first: at equal confidence the earlier one leads."""
 
-_PROVED_BY_ITSELF = frozenset({"image", "cancelled", "interrupted"})
+_PROVED_BY_ITSELF = frozenset({"image", "pack", "cancelled", "interrupted"})
 """Failures that need no board to explain them; only firm findings about the board are told beside them."""
 
 _LIGHT = "Look whether the target's power LED lights, and measure the supply at the chip itself."
@@ -89,11 +89,11 @@ def _one_each(findings: list[Finding]) -> list[Finding]:
 
 
 def _stated(evidence: Evidence) -> Finding | None:
-    """The cause that the failing step itself proved (image checks, taking the file)."""
+    """The cause that the failing step itself proved (image checks, taking the file, the CMSIS-Pack)."""
     failure = evidence.failure
     if failure is None or not failure.cause or failure.cause not in CATALOGUE:
         return None
-    facts = evidence.table("image.facts")
+    facts = evidence.table("image.facts") | evidence.table("pack.facts")
     told = ", ".join(f"{key} {_fact(key, value)}" for key, value in facts.items() if isinstance(value, (str, int, float)))
     reasons = tuple(text for text in (failure.message[:300], told[:300]) if text)
     # That a table does not fit this chip is measured; that it was made for another one follows from where else it would fit.

@@ -139,6 +139,7 @@ READINGS: dict[str, ReadingKind] = {
     # --- image --------------------------------------------------------------------------------------------------------------------
     "image.facts": _kind("dict", "what is wrong with the file or where it does not fit, with both sides in numbers"),
     "image.map": _kind("list", "the chip's flash and RAM ranges [name, first, last]"),
+    "pack.facts": _kind("dict", "what is wrong with the CMSIS-Pack that the order names: {pack, why, target, parts}"),
     # --- engine -------------------------------------------------------------------------------------------------------------------
     "engine.error": _kind("", "error text of pyOCD or of the USB layer, verbatim"),
     "engine.exit": _kind("", "exit status or signal of a worker that died"),

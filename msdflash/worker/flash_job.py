@@ -257,6 +257,8 @@ class FlashJob:
             self._remember(image)
             self._tell_image(error)
             raise StepFailed("image", str(error), cause=error.cause) from refused
+        if self.family is None:
+            notes += (target.on_trust(name),)
         image, names = transforms.apply(image, self.family.transforms if self.family is not None else ())
         self._remember(image, names, notes)
         channel.touch(total=image.size)

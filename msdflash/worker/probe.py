@@ -21,7 +21,7 @@ from pyocd.probe.stlink.usb import STLinkUSBInterface
 
 from msdflash.job.order import Connection
 from msdflash.job.outcome import ListedProbe, ProbeFacts
-from msdflash.worker import hostusb
+from msdflash.worker import hostusb, packs
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.trouble import Trouble, classify, deepen
 
@@ -77,7 +77,9 @@ def safe_options(connection: Connection, project: Path) -> dict[str, Any]:
     if connection.frequency is not None:
         options["frequency"] = connection.frequency
     if connection.pack is not None:
-        options["pack"] = [connection.pack]
+        options["pack"] = [packs.read(connection.pack)]
+        # An algorithm is what a pack is for; what it calls unlocking may erase the chip, and nobody asked for that.
+        options["pack.debug_sequences.disabled_sequences"] = ["DebugDeviceUnlock"]
     return options
 
 
@@ -151,8 +153,9 @@ def open_probe(channel: Channel, connection: Connection, project: Path) -> tuple
     """Find the probe and open it without touching the target.
 
     Raises:
-        StepFailed: ``no-probe``, ``probe-ambiguous`` or ``probe-open``; the readings tell the rest.
+        StepFailed: ``pack``, ``no-probe``, ``probe-ambiguous`` or ``probe-open``; the readings tell the rest.
     """
+    packs.check(channel, connection)
     problems: list[str] = []
     probe = find(connection.probe, problems)
     channel.measure("probe.found", probe is not None)

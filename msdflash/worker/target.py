@@ -6,7 +6,7 @@ import msgspec
 from pyocd.core.memory_map import FlashRegion, MemoryType
 from pyocd.core.session import Session
 from pyocd.probe.debug_probe import DebugProbe
-from pyocd.target import TARGET
+from pyocd.target import TARGET, normalise_target_type_name
 
 from msdflash.chips import families, parts
 from msdflash.chips.model import Device, Family
@@ -15,6 +15,7 @@ from msdflash.image.layout import MemoryMap, Region
 from msdflash.job.order import Connection
 from msdflash.job.outcome import ProbeFacts, TargetFacts
 from msdflash.job.readings import latest
+from msdflash.worker import packs
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.silicon import Silicon
 
@@ -45,13 +46,13 @@ def choose(channel: Channel, connection: Connection, probe: ProbeFacts | None, s
     """
     part = silicon.device.part if silicon.device is not None else None
     if connection.target is not None:
-        chosen = _named(connection.target, "given", connection.pack is not None, silicon, part)
+        chosen = _named(connection.target, "given", connection.pack, silicon, part)
         if chosen is None:
             raise StepFailed("unknown-target", f"no pyOCD target is known for {connection.target}")
         _contradiction(channel, chosen, silicon)
         return chosen
     for identity in (probe.target, probe.board) if probe is not None else ():
-        chosen = _named(identity, "board", False, silicon, part) if identity else None
+        chosen = _named(identity, "board", connection.pack, silicon, part) if identity else None
         if chosen is not None:
             _contradiction(channel, chosen, silicon)
             return chosen
@@ -59,15 +60,18 @@ def choose(channel: Channel, connection: Connection, probe: ProbeFacts | None, s
         name = families.target_for(silicon.family, silicon.device.dev_id, silicon.flash_kib)
         if name is not None:
             return Chosen(name, None, "chip", silicon.flash_kib, part)
-    raise StepFailed("unknown-target", "neither the board nor the chip's registers name a target that pyOCD has")
+    hint = f"; the CMSIS-Pack has: {packs.listed(connection.pack)}" if connection.pack is not None else ""
+    raise StepFailed("unknown-target", f"neither the board nor the chip's registers name a target that pyOCD has{hint}")
 
 
-def _named(name: str, how: str, pack: bool, silicon: Silicon, part: str | None) -> Chosen | None:
-    choice = parts.resolve(name)
+def _named(name: str, how: str, pack: str | None, silicon: Silicon, part: str | None) -> Chosen | None:
+    """A name that the pack has means the pack's part: who gives a pack wants it used."""
+    plain = normalise_target_type_name(name)
+    in_pack = pack is not None and packs.device(pack, name) is not None
+    choice = None if in_pack else parts.resolve(name)
     if choice is not None:
         return Chosen(choice.target, name, how, silicon.flash_kib or choice.flash_kib, part or choice.part)
-    plain = name.lower().replace("-", "_")
-    if pack or plain in TARGET:
+    if in_pack or plain in TARGET:
         return Chosen(plain, name, how, silicon.flash_kib, part)
     return None
 
@@ -98,6 +102,11 @@ def _other_core(channel: Channel, chosen: Chosen, family: Family) -> None:
         return
     if chosen.how == "board" or dpidr not in family.dpidrs:
         raise StepFailed("wrong-chip", f"no chip of the family {family.title} has this core (CPUID 0x{cpuid:08X})")
+
+
+def on_trust(name: str) -> str:
+    """What is told of a chip that no table knows: nothing of it was compared with silicon."""
+    return f"no register of this chip is known here: that it is a {name}, how much flash it has and what is protected was not measured"
 
 
 def open_target(channel: Channel, probe: DebugProbe, options: dict[str, object], chosen: Chosen) -> Session:
