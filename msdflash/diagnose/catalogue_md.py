@@ -12,6 +12,7 @@ from msdflash.diagnose.causes import AREAS
 from msdflash.diagnose.daplink import ERRORS
 from msdflash.diagnose.finding import MEANINGS
 from msdflash.diagnose.observed import OBSERVED
+from msdflash.diagnose.proofs import PROOFS
 
 
 def render() -> str:
@@ -45,6 +46,9 @@ def _entry(entry: Cause) -> list[str]:
     if entry.symptom:
         lines += ["This names what was seen. It leads a report only where no cause explains it.", ""]
     lines += [f"{number}. {remedy.text} *({remedy.cost})*" for number, remedy in enumerate(entry.remedies, 1)]
+    proof = PROOFS.get(entry.id)
+    if proof is not None:
+        lines += ["", f"*Shown by*: {proof.proves}. *Against it*: {proof.refutes}."]
     again = "may succeed when dropped again" if entry.retryable else "dropping again alone will not help"
     seen = f"met on {OBSERVED[entry.id]}" if entry.id in OBSERVED else "never observed by a scenario yet"
     return [*lines, "", f"DAPLink error `{error.name}` ({error.type_line}); {again}; {seen}.", ""]
