@@ -15,6 +15,7 @@ from msdflash.sim.chips.table import CHIPS
 from msdflash.sim.faults import Fault, FaultError, find
 from msdflash.sim.link import Link
 from msdflash.sim.soc import Chip, Soc
+from msdflash.sim.trace import Trace
 from msdflash.sim.wires import Wires
 
 if TYPE_CHECKING:
@@ -122,6 +123,14 @@ class Board:
     def flash_bytes(self) -> bytes:
         """The main flash array as it is."""
         return bytes(self.soc.chip.flash.data)
+
+    def record(self) -> None:
+        """Keep a record of the wires from now on."""
+        self.link.trace = Trace()
+
+    def trace(self) -> list[str]:
+        """The record so far; empty if none is kept."""
+        return self.link.trace.lines() if self.link.trace is not None else []
 
     def tallies(self) -> dict[str, int]:
         """What went over the wire so far."""

@@ -10,6 +10,7 @@ import msgspec
 
 from msdflash.sim.dp import AP, READ
 from msdflash.sim.port import Ack, Drive
+from msdflash.sim.trace import Polls, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,8 @@ FLIPPED = 0x00010100  # two bits: parity stays right, so the receiver cannot not
 class Noise:
     """Seeded disturbances: each transfer is hit with probability ``rate`` at 1 MHz, scaled with the square of the clock.
 
-    The square is an assumption: ringing and slow edges hurt far less at lower clocks, and no source gives a curve.
+    Repetitions (:class:`msdflash.sim.trace.Polls`) are neither counted nor hit, unless all are: so one seed has one outcome. The square
+    is an assumption: ringing and slow edges hurt far less at lower clocks, and no source gives a curve.
     """
 
     def __init__(self, rate: float, seed: int) -> None:
@@ -50,8 +52,10 @@ class Noise:
             return 0
         return int(math.log(1.0 - self._random.random()) / math.log(1.0 - rate))
 
-    def hit(self) -> bool:
-        """Count one transfer; True if it is disturbed."""
+    def hit(self, again: bool = False) -> bool:
+        """Count one transfer, if it is none that only asks again; True if it is disturbed."""
+        if again and self.rate < 1:
+            return False
         if self.left > 0:
             self.left -= 1
             return False
@@ -94,6 +98,7 @@ class Link:
         broken: SWDIO or SWCLK is interrupted.
         clamped: an unpowered chip pulls SWDIO low through its input protection, instead of leaving it to the pull-up.
         traps: writes that are disturbed, by fault name.
+        trace: a record of all that happens here, if there is to be one.
         transfers: transfers on the wire since the start, for the tallies.
         words: data words moved by AP transfers.
     """
@@ -104,6 +109,8 @@ class Link:
         self.broken = False
         self.clamped = False
         self.noise: Noise | None = None
+        self.trace: Trace | None = None
+        self._polls = Polls()
         self.traps: dict[str, WriteTrap] = {}
         self.transfers = 0
         self.words = 0
@@ -113,6 +120,8 @@ class Link:
     def sequence(self, data: bytes, bits: int) -> None:
         """See the target port."""
         self._settle()
+        if self.trace is not None:
+            self.trace.note(f"sequence {bits} {data.hex()}")
         if self.dp is not None and not self.broken and self.wires.powered:
             self.dp.sequence(data, bits)
 
@@ -165,6 +174,8 @@ class Link:
 
     def set_nreset(self, drive: Drive) -> None:
         """See the target port."""
+        if self.trace is not None:
+            self.trace.note(f"nreset {drive.name.lower()}")
         self.wires.drive(drive)
 
     def nreset(self) -> bool:
@@ -209,10 +220,19 @@ class Link:
     def _one(self, request: int, data: int) -> tuple[int, int]:
         self.transfers += 1
         dp = self._reached()
+        if self.noise is None and self.trace is None:
+            return self._carry(dp, request, data, again=False)
+        again = dp is not None and self._polls.again(dp, request, data)
+        answer = self._carry(dp, request, data, again)
+        if self.trace is not None:
+            self.trace.transfer(request, data, answer, again, self._polls.status)
+        return answer
+
+    def _carry(self, dp: SwDp | None, request: int, data: int, again: bool) -> tuple[int, int]:
         if dp is None:
             silent = Ack.LOW if self.clamped and not self.broken and not self.wires.powered else Ack.NONE
             return int(silent), 0
-        if self.noise is not None and self.noise.hit():
+        if self.noise is not None and self.noise.hit(again):
             return self._disturbed(dp, request)
         if request & 0x0F == DRW_WRITE and self.traps:
             data, refused = self._trapped(dp, request, data)
@@ -261,6 +281,8 @@ class Link:
         data = dp.read_block(count)
         moved = len(data) // 4
         self._account(moved)
+        if moved and self.trace is not None:
+            self.trace.block(request, data)
         return in_flight.to_bytes(4, "little") + data[:-4] if moved else b""
 
     def _quick_write(self, request: int, words: bytes) -> int:
@@ -274,6 +296,10 @@ class Link:
             elif trap.address < start < trap.address + 4:
                 return 0
         moved = dp.write_block(words[: 4 * count]) if count else 0
+        if moved and self.trace is not None:
+            self.trace.block(request, words[: 4 * moved])
+        if moved:
+            self._polls.written()
         self._account(moved)
         return moved
 

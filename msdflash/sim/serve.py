@@ -2,6 +2,7 @@
 
 Files in the bus folder, by the probe's serial: ``.board`` says where it is served (written by rename, gone when it ends), ``.lock`` keeps
 a second process from serving it, ``.state`` holds flash, options and power between runs. ``HASH.sock`` is its Unix socket.
+With ``trace=on`` it leaves ``.trace`` when it ends: :class:`msdflash.sim.trace.Trace`.
 """
 
 from __future__ import annotations
@@ -90,6 +91,12 @@ class SimulatedBoard(Protocol):
     def tallies(self) -> Mapping[str, Any]:
         """Counts."""
 
+    def record(self) -> None:
+        """Keep a record of the target's wires from now on."""
+
+    def trace(self) -> list[str]:
+        """The record so far."""
+
     def close(self) -> None:
         """Free what it holds."""
 
@@ -124,6 +131,8 @@ class Bench:
         self._return_at: float | None = None
         self._tree = HostTree(bus, spec.serial)
         self.hub.on_bind = self._tree.bind
+        if spec.traced:
+            board.record()
         if spec.timed:
             board.flash_time = self.hub.add_time
         self.hub.on_vanish = self._vanish
@@ -164,6 +173,8 @@ class Bench:
             # A fault lasts as long as the board is served: option bytes that one of them set must not lock the next board of that serial.
             self._board.clear_faults()
             self._save()
+            if self.spec.traced:
+                _write(self._bus / f"{self.spec.serial}.trace", "".join(f"{line}\n" for line in self._board.trace()).encode())
             self._board.close()
 
     def _close(self) -> None:

@@ -1,6 +1,6 @@
 """What a simulated board is made of, and how a person writes it down.
 
-``BOARD[,probe=KIND][,serial=ID][,fault=NAME[:ARG]]...[,time=on]``
+``BOARD[,probe=KIND][,serial=ID][,fault=NAME[:ARG]]...[,time=on][,trace=on]``
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class BoardSpec:
         serial: of the probe; names its files in the bus folder.
         faults: present from the start.
         timed: sleep as long as USB, SWD and flash would take.
+        traced: leave a record of the target's wires in the bus folder when the board ends.
     """
 
     board: str
@@ -55,6 +56,7 @@ class BoardSpec:
     serial: str
     faults: tuple[Fault, ...] = ()
     timed: bool = False
+    traced: bool = False
 
     @property
     def kind(self) -> BoardKind:
@@ -66,6 +68,8 @@ class BoardSpec:
         words = [self.board, f"probe={self.probe}", f"serial={self.serial}", *(f"fault={fault.text()}" for fault in self.faults)]
         if self.timed:
             words.append("time=on")
+        if self.traced:
+            words.append("trace=on")
         return ",".join(words)
 
 
@@ -90,13 +94,13 @@ def parse(text: str) -> BoardSpec:
     board, *words = (word.strip() for word in text.split(","))
     if board not in BOARDS:
         raise SpecError(f"no board {board!r}; there are: {', '.join(BOARDS)}")
-    probe, serial, timed = DEFAULT_PROBE, "", False
+    probe, serial, switches = DEFAULT_PROBE, "", {"time": False, "trace": False}
     faults: list[Fault] = []
     seen = set()
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value:
-            raise SpecError(f"{word!r} is not KEY=VALUE; the keys are: probe, serial, fault, time")
+            raise SpecError(f"{word!r} is not KEY=VALUE; the keys are: probe, serial, fault, time, trace")
         if key in seen and key != "fault":
             raise SpecError(f"{key} is given twice")
         seen.add(key)
@@ -108,13 +112,13 @@ def parse(text: str) -> BoardSpec:
             serial = _checked_serial(value)
         elif key == "fault":
             faults.append(parse_fault(value))
-        elif key == "time":
+        elif key in switches:
             if value not in ("on", "off"):
-                raise SpecError(f"time={value}: it is on or off")
-            timed = value == "on"
+                raise SpecError(f"{key}={value}: it is on or off")
+            switches[key] = value == "on"
         else:
-            raise SpecError(f"no key {key!r}; the keys are: probe, serial, fault, time")
-    return BoardSpec(board, probe, serial or default_serial(board, probe), tuple(faults), timed)
+            raise SpecError(f"no key {key!r}; the keys are: probe, serial, fault, time, trace")
+    return BoardSpec(board, probe, serial or default_serial(board, probe), tuple(faults), switches["time"], switches["trace"])
 
 
 def parse_fault(text: str) -> Fault:
