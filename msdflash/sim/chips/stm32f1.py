@@ -44,6 +44,7 @@ class F1Flash(FlashController):
         """Options are loaded at each system reset (2.5)."""
         self.loaded = list(self.options)
         super().reset()
+        self._shut(self.level_one and self.intruded)
 
     def reset_registers(self) -> None:
         """Section 3."""
