@@ -391,6 +391,7 @@ class Family(msgspec.Struct, frozen=True):
         boot_alias: address at which the boot flash appears a second time (0 on STM32), or None.
         program_chunk: bytes that one ProgramPage call of the builtin algorithms takes, page size or not; 0 = page size
             only. The caller still bounds it by the RAM that it has.
+        program_unit: bytes that such a call is rounded up to, where that is more than a programming unit; else 0.
         dp_under_reset: the debug port answers while nRESET is low; None = differs or unknown.
         targets: further pyOCD builtin targets of the family that no row of ``devices`` names.
         targetsels: TARGETSEL of the first core's debug port, where several ports share the SWD line.
@@ -428,6 +429,7 @@ class Family(msgspec.Struct, frozen=True):
     timing: Timing | None = None
     boot_alias: int | None = None
     program_chunk: int = 0
+    program_unit: int = 0
     dp_under_reset: bool | None = None
     targets: tuple[str, ...] = ()
     flash_shown: tuple[int, int] | None = None

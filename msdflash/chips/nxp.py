@@ -83,6 +83,7 @@ K64F = Family(
     reset_cause=_SRS,
     transforms=("kinetis-fcf",),
     timing=Timing(0.113, 18e-6 * 8, 8, 3.7, "K64P144M120SF5 data sheet, flash timing (swap and mass erase with margin)"),
+    program_chunk=4 * 1024,  # any number of phrases up to its page (a test runs the code on the bench)
     dp_under_reset=True,
     devices=(Device(0x640, "MK64F", ("mk64fn1m0", "k64f"), (Builtin(1024, "k64f"),), ((0x1FFF_0000, 256 * 1024),), (512, 1024)),),
 )
@@ -106,6 +107,7 @@ KL25Z = Family(
     reset_cause=_SRS,
     transforms=("kinetis-fcf",),
     timing=Timing(0.113, 145e-6, 4, 0.5, "KL25P80M48SF0 data sheet, flash timing (mass erase with margin)"),
+    program_chunk=1024,  # any number of longwords up to its page (a test runs the code on the bench)
     dp_under_reset=True,
     devices=(Device(0x251, "MKL25Z", ("mkl25z128", "kl25z"), (Builtin(128, "kl25z"),), ((0x1FFF_F000, 16 * 1024),), (32, 128)),),
 )

@@ -341,6 +341,7 @@ L0 = Family(
     timing=Timing(3.94e-3, 3.94e-3, 4, 3.94e-3 * 256, "DS10668 (STM32L031x4/x6), flash memory and EEPROM"),
     # Any number of half pages (disassembled; a test runs the code); the buffer then fills the upper half of 8 KiB.
     program_chunk=4 * KIB,
+    program_unit=64,
     dp_under_reset=True,
     devices=(
         Device(

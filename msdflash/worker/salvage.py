@@ -145,8 +145,10 @@ class Salvage:
 
     def _unit(self, plan: RegionPlan) -> int:
         """Bytes that can be programmed alone: less than a page only where the algorithm is known to take that."""
-        known = self._family is not None and self._family.program_chunk and self._timing is not None
-        return max(self._timing.unit, 4) if known and self._timing is not None else int(plan.region.page_size)
+        family = self._family
+        if family is None or family.timing is None or not family.program_chunk:
+            return int(plan.region.page_size)
+        return max(family.timing.unit, family.program_unit, 4)
 
     def _stale(self, sector: Sector, spans: Iterable[tuple[int, int]], unit: int) -> list[tuple[int, bytes]]:
         """``(address, what flash holds)`` of the units that cover spans and are not what they must be, each once, in the spans' order."""
