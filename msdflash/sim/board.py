@@ -60,7 +60,7 @@ class Board:
         self.board = board
         self.probe_kind = probe_kind
         self.seed = seed
-        self._wanted, self._cut, self._ignored = True, False, False
+        self._wanted, self._cut, self._starved, self._ignored = True, False, False, False
         self.flash_time: Callable[[float], None] | None = None
         self.wires = Wires(clock)
         self.link = Link(self.wires)
@@ -82,7 +82,7 @@ class Board:
         soc.line_low = lambda: not self.wires.level
         self.wires.on_reset = soc.set_nreset
         self.link.dp = soc.dp
-        soc.set_power(self.wires.powered, self.wires.level)
+        soc.set_power(self.wires.powered and not self._starved, self.wires.level)
         return soc
 
     def close(self) -> None:
@@ -102,6 +102,16 @@ class Board:
         self._cut = cut
         self._apply_power()
 
+    def starve(self, starved: bool) -> None:
+        """Keep the chip without supply while the rail is up, or no longer."""
+        self._starved = starved
+        self.soc.set_power(self.wires.powered and not starved, self.wires.level)
+
+    def restart(self) -> None:
+        """Take the chip's supply away for a moment, as somebody does who moves a jumper."""
+        self.soc.set_power(False, False)
+        self.soc.set_power(self.wires.powered and not self._starved, self.wires.level)
+
     def _apply_power(self) -> None:
         on = self._wanted and not self._cut
         if on == self.wires.powered:
@@ -109,7 +119,7 @@ class Board:
         self.wires.powered = on
         if on:
             self.wires.update()
-            self.soc.set_power(True, self.wires.level)
+            self.soc.set_power(not self._starved, self.wires.level)
         else:
             self.soc.set_power(False, False)
             self.wires.update()

@@ -5,125 +5,23 @@ A fault never makes an error message. It changes a wire, a cell or a register, a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from msdflash.sim.chips.qspi import Qspi
+from msdflash.sim.electric import ELECTRIC
+from msdflash.sim.faultkind import Bench, Fault, FaultError, flash_of, fraction, number, one_of
 from msdflash.sim.link import Noise, WriteTrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from msdflash.sim.bus import Memory
-    from msdflash.sim.link import Link
-    from msdflash.sim.soc import Soc
-    from msdflash.sim.wires import Wires
 
-
-class FaultError(ValueError):
-    """A fault that there is not, or an argument that it does not take. The message says what is allowed."""
-
-
-class Flash(Protocol):
-    """What a flash controller offers to be broken: a chip has it as ``controller``.
-
-    Attributes:
-        array: the main flash.
-        unit: bytes that are programmed at once.
-        sectors: how many pages or sectors there are; faults name them by number from 0.
-        stuck: an operation that has begun never ends.
-        bad_cells: offset of a programming unit: bits of it that come out inverted.
-    """
-
-    array: Memory
-    unit: int
-    sectors: int
-    stuck: bool
-    bad_cells: dict[int, int]
-
-    def refresh(self) -> None:
-        """Defects changed: look again which stores need care."""
-
-    def unhang(self) -> None:
-        """An operation that never ended ends now."""
-
-    def protect_sector(self, number: int) -> Callable[[], None]:
-        """Write-protect a page or sector by its option bytes, as if the part had come that way; gives back what undoes that."""
-
-    def protect_reads(self) -> Callable[[], None]:
-        """Set read protection level 1 the same way."""
-
-
-class Bench(Protocol):
-    """What a fault reaches of a board."""
-
-    soc: Soc
-    wires: Wires
-    link: Link
-    seed: int
-
-    def ignored_in_reset(self, ignored: bool) -> None:
-        """Variant: under reset the bus ignores accesses instead of refusing them."""
-
-    def cut_power(self, cut: bool) -> None:
-        """Interrupt the supply rail, or mend it."""
-
-    def swap_chip(self, name: str) -> Callable[[], None]:
-        """Solder another chip on; gives back what puts the board's own one back."""
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """One way in which a board can be broken.
-
-    Attributes:
-        form: how its argument is written; empty if it takes none.
-        default: the argument if none is given.
-        what: what is physically wrong.
-        apply: puts it in; gives back what takes it out again.
-    """
-
-    form: str
-    default: str
-    what: str
-    apply: Callable[[Bench, str], Callable[[], None]]
-
-
-def number(text: str, what: str) -> int:
-    """An address or count, decimal or 0x hexadecimal. Raises :class:`FaultError`."""
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise FaultError(f"{what} must be a number such as 12 or 0x08001000, not {text!r}") from None
-
-
-def fraction(text: str, what: str) -> float:
-    """A number from 0 to 1. Raises :class:`FaultError`."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise FaultError(f"{what} must be a number from 0 to 1, not {text!r}")
-    return value
-
-
-def _one_of(text: str, choices: tuple[str, ...]) -> str:
-    if text not in choices:
-        raise FaultError(f"{text!r} is none of {', '.join(repr(choice) for choice in choices)}")
-    return text
-
-
-def _flash(board: Bench) -> Flash:
-    chip = board.soc.chip
-    flash: Flash | None = getattr(chip, "controller", None)
-    if flash is None:
-        raise FaultError(f"the flash controller of the {chip.name} is not modelled, so it cannot have this fault")
-    return flash
+__all__ = ["FAULTS", "Fault", "FaultError", "find"]
 
 
 def _reset_held(board: Bench, argument: str) -> Callable[[], None]:
-    board.ignored_in_reset(_one_of(argument, ("fault", "ignored")) == "ignored")
+    board.ignored_in_reset(one_of(argument, ("fault", "ignored")) == "ignored")
     board.wires.grounded = True
     board.wires.update()
 
@@ -157,7 +55,7 @@ def _probe_stuck(board: Bench, _argument: str) -> Callable[[], None]:
 
 
 def _no_power(board: Bench, argument: str) -> Callable[[], None]:
-    board.link.clamped = _one_of(argument, ("floating", "clamped")) == "clamped"
+    board.link.clamped = one_of(argument, ("floating", "clamped")) == "clamped"
     board.cut_power(True)
 
     def undo() -> None:
@@ -251,7 +149,7 @@ def _stick_cell(memory: Memory, address: int) -> list[Callable[[], None]]:
 
 
 def _write_protect(board: Bench, argument: str) -> Callable[[], None]:
-    flash = _flash(board)
+    flash = flash_of(board)
     sector = number(argument, "the page or sector")
     if not 0 <= sector < flash.sectors:
         raise FaultError(f"the pages or sectors of this chip are 0 to {flash.sectors - 1}")
@@ -262,7 +160,7 @@ def _lock(name: str) -> Callable[[Bench, str], Callable[[], None]]:
     """The chip's own read-out protection, under the name that it has there."""
 
     def apply(board: Bench, _argument: str) -> Callable[[], None]:
-        flash = _flash(board)
+        flash = flash_of(board)
         kind = getattr(flash, "lock", "rdp1")
         if kind != name:
             lock = f"the lock of the {board.soc.chip.name} is the fault {kind!r}"
@@ -273,7 +171,7 @@ def _lock(name: str) -> Callable[[Bench, str], Callable[[], None]]:
 
 
 def _flash_busy(board: Bench, _argument: str) -> Callable[[], None]:
-    flash = _flash(board)
+    flash = flash_of(board)
     flash.stuck = True
     flash.refresh()
 
@@ -285,7 +183,7 @@ def _flash_busy(board: Bench, _argument: str) -> Callable[[], None]:
 
 
 def _bad_cell(board: Bench, argument: str) -> Callable[[], None]:
-    flash = _flash(board)
+    flash = flash_of(board)
     offset = number(argument, "the cell's address") - flash.array.base if argument else 0x100
     if not 0 <= offset < flash.array.size:
         raise FaultError(f"the flash of this chip is 0x{flash.array.base:08x} on for 0x{flash.array.size:x} bytes")
@@ -301,8 +199,8 @@ def _bad_cell(board: Bench, argument: str) -> Callable[[], None]:
 
 
 def _qspi_open(board: Bench, argument: str) -> Callable[[], None]:
-    level = {"ff": 0xFF, "00": 0x00}[_one_of(argument, ("ff", "00"))]
-    flash = _flash(board)
+    level = {"ff": 0xFF, "00": 0x00}[one_of(argument, ("ff", "00"))]
+    flash = flash_of(board)
     if not isinstance(flash, Qspi):
         raise FaultError(f"the flash of the {board.soc.chip.name} is inside the chip")
     flash.silent = level
@@ -375,6 +273,7 @@ FAULTS = {
     ),
     "noise": Fault("[p[:seed]]", "0.001", "each transfer is disturbed with probability p at 1 MHz", _noise),
     "other-chip": Fault("[CHIP]", "stm32l433", "another chip than the board's name says is soldered on", _other_chip),
+    **ELECTRIC,
 }  # fmt: skip
 
 

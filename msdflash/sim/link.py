@@ -90,12 +90,28 @@ class WriteTrap(msgspec.Struct):
         return self.seen >= self.first and (not self.count or self.seen < self.first + self.count)
 
 
+class Edges(msgspec.Struct, frozen=True):
+    """Edges so slow that nothing gets through above some clock: a level shifter, a series resistor with a long wire.
+
+    Attributes:
+        hertz: the fastest clock at which all is well.
+        lost: above it not even a request is understood; else only the data are damaged.
+    """
+
+    hertz: int
+    lost: bool
+
+
 class Link:
     """Implements :class:`msdflash.sim.port.TargetPort` for one board.
 
     Attributes:
         dp: the debug port at the far end; None while the chip has no supply.
         broken: SWDIO or SWCLK is interrupted.
+        unheard: the probe's high level is too low for the chip.
+        edges: how slow the edges are.
+        on_sequence: called before bits go out that are no transfer.
+        on_quiet: called when what was asked for is over.
         clamped: an unpowered chip pulls SWDIO low through its input protection, instead of leaving it to the pull-up.
         traps: writes that are disturbed, by fault name.
         trace: a record of all that happens here, if there is to be one.
@@ -107,6 +123,10 @@ class Link:
         self.wires = wires
         self.dp: SwDp | Multidrop | None = None
         self.broken = False
+        self.unheard = False
+        self.edges: Edges | None = None
+        self.on_sequence: Callable[[], None] | None = None
+        self.on_quiet: Callable[[], None] | None = None
         self.clamped = False
         self.noise: Noise | None = None
         self.trace: Trace | None = None
@@ -122,7 +142,9 @@ class Link:
         self._settle()
         if self.trace is not None:
             self.trace.note(f"sequence {bits} {data.hex()}")
-        if self.dp is not None and not self.broken and self.wires.powered:
+        if self.dp is not None and not self._mute and self.wires.powered:
+            if self.on_sequence is not None:
+                self.on_sequence()
             self.dp.sequence(data, bits)
 
     def transfer(self, request: int, data: int = 0) -> tuple[int, int]:
@@ -180,7 +202,7 @@ class Link:
 
     def nreset(self) -> bool:
         """See the target port."""
-        return self.wires.level
+        return self.wires.seen
 
     def swdio(self) -> bool:
         """See the target port. Pulled up by chip and probe; only a clamped chip without supply holds it low."""
@@ -206,9 +228,20 @@ class Link:
     def _done(self) -> None:
         if self.after is not None:
             self.after()
+        if self.on_quiet is not None:
+            self.on_quiet()
 
     def _reached(self) -> SwDp | None:
-        return None if self.broken or not self.wires.powered or self.dp is None else self.dp.chosen()
+        return None if self._mute or not self.wires.powered or self.dp is None else self.dp.chosen()
+
+    @property
+    def _too_fast(self) -> bool:
+        return self.edges is not None and self.hertz > self.edges.hertz
+
+    @property
+    def _mute(self) -> bool:
+        """Nothing that the probe sends is understood."""
+        return self.broken or self.unheard or (self.edges is not None and self.edges.lost and self._too_fast)
 
     def _patient(self, request: int, data: int, retries: int) -> tuple[int, int]:
         answer = self._one(request, data)
@@ -232,6 +265,8 @@ class Link:
         if dp is None:
             silent = Ack.LOW if self.clamped and not self.broken and not self.wires.powered else Ack.NONE
             return int(silent), 0
+        if self._too_fast:
+            return self._damaged(dp, request)
         if self.noise is not None and self.noise.hit(again):
             return self._disturbed(dp, request)
         if request & 0x0F == DRW_WRITE and self.traps:
@@ -247,6 +282,11 @@ class Link:
     def _disturbed(self, dp: SwDp, request: int) -> tuple[int, int]:
         if self.noise is None or self.noise.coin():
             return int(Ack.NONE), 0  # the request was not understood
+        return self._damaged(dp, request)
+
+    @staticmethod
+    def _damaged(dp: SwDp, request: int) -> tuple[int, int]:
+        """A transfer whose data phase is."""
         ack = dp.answers(request)
         if ack is not Ack.OK:
             return int(ack), 0
@@ -268,7 +308,7 @@ class Link:
     def _allowance(self, request: int, count: int) -> tuple[int, SwDp | None]:
         """How many of ``count`` transfers are sure to be undisturbed and may go as a block, and to whom."""
         dp = self._reached()
-        if dp is None or not dp.fast(request):
+        if dp is None or not dp.fast(request) or self._too_fast:
             return 0, None
         return (min(count, self.noise.left) if self.noise is not None else count), dp
 

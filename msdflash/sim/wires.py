@@ -24,6 +24,9 @@ class Wires:
         probe: what the probe's nRESET driver was told to do.
         grounded: nRESET is shorted to ground on the board.
         probe_stuck: the probe's own driver pulls low, whatever it is told.
+        nreset_open: the probe's nRESET wire is not connected; it sees and drives its own end.
+        swdio_low: the probe holds SWDIO low, which is the reset pin of this chip.
+        rail: voltage of the supply rail when it is up.
         supervisor_seconds: a reset supervisor holds nRESET low this long after every low (0: no supervisor).
     """
 
@@ -32,6 +35,9 @@ class Wires:
         self.probe = Drive.FLOAT
         self.grounded = False
         self.probe_stuck = False
+        self.nreset_open = False
+        self.swdio_low = False
+        self.rail = RAIL_VOLTS
         self.supervisor_seconds = 0.0
         self.on_reset: Callable[[bool], None] | None = None
         self._clock = clock
@@ -53,11 +59,20 @@ class Wires:
     @property
     def volts(self) -> float:
         """Voltage of the supply rail."""
-        return RAIL_VOLTS if self.powered else 0.0
+        return self.rail if self.powered else 0.0
+
+    @property
+    def _pulled(self) -> bool:
+        return self.probe is Drive.LOW or self.probe_stuck
+
+    @property
+    def seen(self) -> bool:
+        """What the probe reads on its nRESET pin."""
+        return not self._pulled if self.nreset_open else self.level
 
     def update(self) -> None:
         """Work out the level anew; tell the chip when it changed."""
-        low = not self.powered or self.grounded or self.probe_stuck or self.probe is Drive.LOW
+        low = not self.powered or self.grounded or self.swdio_low or (self._pulled and not self.nreset_open)
         if low:
             self._sources_low = True
         elif self._sources_low:

@@ -195,6 +195,10 @@ class FlashController(RegisterPage):
         """Read protection level 1, as if the part had come that way; gives back what undoes that."""
         return self._for_now(self.set_level_one)
 
+    def set_options(self, slot: int, value: int) -> Callable[[], None]:
+        """Change one option word, as if the part had come that way; gives back what undoes that."""
+        return self._for_now(lambda: self.options.__setitem__(slot, value))
+
     def _for_now(self, change: Callable[[], None]) -> Callable[[], None]:
         before = list(self.options)
         change()

@@ -131,6 +131,10 @@ class L4Flash:
         """Read protection level 1 (3.5.1); gives back what undoes that."""
         return self._for_now(0, self.options[0] & ~0xFF | 0xBB)
 
+    def set_options(self, slot: int, value: int) -> Callable[[], None]:
+        """Change one option register, as if the part had come that way; gives back what undoes that."""
+        return self._for_now(slot, value)
+
     def _for_now(self, slot: int, value: int) -> Callable[[], None]:
         old = self.options[slot]
         self.set_option(slot, value)
