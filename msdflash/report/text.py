@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import textwrap
 
@@ -30,6 +31,8 @@ def plain(text: object, longest: int = 400) -> str:
 
 
 def _escaped(raw: str) -> str:
+    if raw.isascii() and raw.isprintable():
+        return raw
     ascii_text = raw.encode("ascii", "backslashreplace").decode("ascii")
     return "".join(char if " " <= char <= "~" else f"\\x{ord(char):02x}" for char in ascii_text)
 
@@ -55,8 +58,13 @@ def safe(text: object, longest: int = 400) -> str:
 
 def wrap(text: str, first: str = "", rest: str | None = None, width: int = WIDTH) -> list[str]:
     """Lines of at most ``width`` columns; ``first`` and ``rest`` are the indents. Words longer than a line are cut."""
-    lines = textwrap.wrap(text, width, initial_indent=first, subsequent_indent=first if rest is None else rest, break_on_hyphens=False)
-    return [line.rstrip() for line in lines] or [first.rstrip()]
+    return list(_wrapped(text, first, first if rest is None else rest, width))
+
+
+@functools.lru_cache(maxsize=256)  # a page that must shrink is made several times out of the same paragraphs
+def _wrapped(text: str, first: str, rest: str, width: int) -> tuple[str, ...]:
+    lines = textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    return tuple(line.rstrip() for line in lines) or (first.rstrip(),)
 
 
 def sentence(clause: str) -> str:
