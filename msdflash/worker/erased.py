@@ -18,6 +18,7 @@ from msdflash.worker.trouble import classify
 FILLER = b"\xff"
 DSCSR, CDS = 0xE000EE08, 1 << 16
 """Armv8-M: the processor is in Secure state (DDI 0553, DSCSR; as pyOCD's ``cortex_m_v8m.py`` reads it)."""
+_PAUSE = 0.0005
 _PATIENCE = 1.0
 """Seconds for one check; it takes microseconds a page."""
 
@@ -86,6 +87,7 @@ class Guard:
             status, found = (int(value()) for value in later)
             if status & rule.done:
                 break
+            time.sleep(_PAUSE)
             if time.monotonic() > give_up:
                 raise StepFailed("flash-read", "the flash controller does not say which pages are erased", address=start)
         if status & rule.refused:
