@@ -69,7 +69,7 @@ SCENARIOS: dict[str, Scenario] = {
         drop="behind-0x1c000", before="softdevice",
     ),
     "FC-26": Scenario(
-        "nrf52840-dk", DAP, "swd-open", "A probe whose firmware has SWD on other pins (there to an RP2040): no wire leads to the chip.",
+        "pico", DAP, "swd-open", "A probe whose firmware has SWD on other pins: no wire leads to the RP2040.",
         ("swd-open",),
     ),
     "FC-27": Scenario("stm32f103rc", "stlink-v2-old", "probe-fw-too-old", "An ST-LINK with firmware of 2014."),
@@ -93,8 +93,7 @@ SCENARIOS: dict[str, Scenario] = {
     "FC-44": Scenario(
         "nucleo-l476rg", DAP, "link-noise", "Long loose SWD wires; slower clocks are cleaner.", ("noise:0.01:5",), rescue=True
     ),
-    "FC-46": Scenario("frdm-kl25z", DAP, "no-target-power", "The target (there an RP2040) has no power; SWD wires feed nothing.",
-                      ("no-power",)),
+    "FC-46": Scenario("pico", DAP, "no-target-power", "The RP2040 has no power; SWD wires feed nothing.", ("no-power",)),
     "FC-58": Scenario(
         "frdm-k64f", DAP, "reset-loop", "A blank Kinetis locks up and resets itself for ever.", before="blank", rescue=True
     ),
@@ -118,6 +117,8 @@ SCENARIOS: dict[str, Scenario] = {
         "nrf52840-dk", DAP, "wrong-target", "The user names a target with half the flash of the chip.", target="nrf52832"
     ),
     "FC-78": Scenario("lpc1768-mbed", DAP, "", "An LPC image without the checksum that the boot ROM asks for."),
+    "FC-80": Scenario("pico", DAP, "flash-chip-silent", "The flash chip of an RP2040 does not answer; it reads as zeros.",
+                      ("qspi-open:00",)),
 }  # fmt: skip
 """The cases that stand on the bench, by number."""
 
@@ -160,7 +161,6 @@ NOT_MODELLED: dict[str, str] = {
     "FC-70": _ENGINE,
     "FC-72": _ENGINE,
     "FC-75": _ENGINE,
-    "FC-80": _CHIP.format("RP2040 with its flash behind QSPI"),
 }
 """The other cases, and why each is missing."""
 

@@ -37,7 +37,7 @@ class PortProbe(DebugProbe):  # type: ignore[misc]
     unique_id = "BENCH"
     supported_wire_protocols: ClassVar = [DebugProbe.Protocol.DEFAULT, DebugProbe.Protocol.SWD]
     wire_protocol = DebugProbe.Protocol.SWD
-    capabilities: ClassVar = {DebugProbe.Capability.SWJ_SEQUENCE}
+    capabilities: ClassVar = {DebugProbe.Capability.SWJ_SEQUENCE, DebugProbe.Capability.SWD_SEQUENCE}
 
     @property
     def is_open(self) -> bool:
@@ -58,6 +58,11 @@ class PortProbe(DebugProbe):  # type: ignore[misc]
 
     def swj_sequence(self, length: int, bits: int) -> None:
         self._port.sequence(bits.to_bytes((length + 7) // 8, "little"), length)
+
+    def swd_sequence(self, sequences: Sequence[tuple[int, ...]]) -> tuple[int, list[bytes]]:
+        for bits, *value in sequences:
+            self.swj_sequence(bits, value[0] if value else 0)
+        return 0, []
 
     def reset(self) -> None:
         self.assert_reset(True)
@@ -165,13 +170,13 @@ def pyocd_session(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("pyocd.debug.svd.loader.SVDFile.from_builtin", lambda _name: None)
     monkeypatch.chdir(tmp_path)  # a session changes the working directory; this puts it back
 
-    def start(**options: Any) -> Session:
+    def start(*, init_board: bool = True, **options: Any) -> Session:
         short = {f"flash.timeout.{name}": 0.2 for name in ("init", "erase_sector", "program", "erase_all", "analyzer")}
         reset = {"reset.halt_timeout": 0.2, "reset.core_recover.timeout": 0.2, "reset.post_delay": 0.01, "reset.hold_time": 0.01}
         fixed = {"target_override": "stm32l475xg", "no_config": True, "project_dir": str(tmp_path), "auto_unlock": False}
         session = Session(PortProbe(board.port), options={**short, **reset, **fixed, "hide_programming_progress": True, **options})
         opened.append(session)
-        session.open()
+        session.open(init_board=init_board)
         return session
 
     yield start

@@ -22,7 +22,7 @@ from typing import Any
 from msdflash.daemon.paths import HOME_VARIABLE
 from msdflash.sim import client
 from msdflash.sim.boards import BOARDS
-from msdflash.sim.contents import BEFORE, CONTENTS, Content, lay_down
+from msdflash.sim.contents import BEFORE, CONTENTS, Content, base, lay_down
 from msdflash.sim.scenarios import NOT_MODELLED, SCENARIOS, Scenario
 from msdflash.sim.spec import parse
 
@@ -128,7 +128,7 @@ def play(row: Scenario, tool: str) -> Said:
                 command += ["--target", row.target] if row.target else []
             status, out, err, seconds = run(command, folder, environment)
             flash = board.flash()
-        start = 0x08000000 if BOARDS[row.board].st_chip else 0
+        start = base(row.board)
         there = arrived(flash, content, start, BOARDS[row.board].chip)
         beside = untouched(before, flash, content, start)
         if tool == "pyocd":
