@@ -81,6 +81,7 @@ SUBJECTS = {
     "frdm-kl25z": Subject("kl25z", "l1_kl25z.bin"),
     "lpcxpresso55s69": Subject("lpc55s69", "lpcxpresso55s69.bin"),
     "lpc1768-mbed": Subject("lpc1768", "l1_lpc1768.bin"),
+    "pico": Subject("rp2040", "rp2040.bin"),
 }
 """By the bench's name. Rows whose board the bench does not have are left out."""
 
@@ -304,17 +305,14 @@ def killer(sdist: Path, board: str, probe: str, mutant: str) -> str:
 
 
 def table(results: list[Result]) -> str:
-    """The results as a Markdown table: one line a test, one column a board and probe."""
-    columns = list(dict.fromkeys((result.board, result.probe) for result in results))
-    by_place = {(result.test, result.board, result.probe): result for result in results}
-    lines = ["| test | " + " | ".join(f"{board}, {probe}" for board, probe in columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for trial in TRIALS:
-        cells = []
-        for board, probe in columns:
-            result = by_place.get((trial.name, board, probe))
-            cells.append(" ".join((result.verdict, result.count, f"({result.seconds:.0f} s)")).replace("  ", " ") if result else "-")
-        if any(cell != "-" for cell in cells):
-            lines.append(f"| {trial.name} | " + " | ".join(cells) + " |")
+    """The results as a Markdown table: one line a board and probe, one column a test that was run."""
+    by_place = {(result.board, result.probe, result.test): result for result in results}
+    ran = [trial.name for trial in TRIALS if any(result.test == trial.name for result in results)]
+    lines = ["| board, probe | " + " | ".join(ran) + " |", "|---" * (len(ran) + 1) + "|"]
+    for board, probe in dict.fromkeys((result.board, result.probe) for result in results):
+        found = [by_place.get((board, probe, name)) for name in ran]
+        cells = [" ".join(filter(None, (result.verdict, result.count))) if result else "-" for result in found]
+        lines.append(f"| {board}, {probe} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
