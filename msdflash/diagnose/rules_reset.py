@@ -278,6 +278,15 @@ def reset_released_late(e: Evidence) -> Finding | None:
     return found("reset-released-late", LIKELY, line, _catch_words(e, p), ms=f"{p.rise_ms:.0f}", aside=aside)
 
 
+def left_reset_late(e: Evidence) -> Finding | None:
+    """After flashing, the core left our reset by itself, but late."""
+    late = e.number("core.left_reset_ms")
+    if late is None or not e.outcome.proved:
+        return None
+    line = f"the core left the reset into the new program {late:.0f} ms after that began"
+    return found("reset-released-late", LIKELY, line, ms=f"{late:.0f}", aside=True)
+
+
 def reset_weakly_held(e: Evidence) -> Finding | None:
     """Low until a probe with a push-pull driver lifts it: the board works only while the probe is connected."""
     p = picture(e)
@@ -325,6 +334,7 @@ def reset_loop(e: Evidence) -> Finding | None:
 
 RESET_RULES = (
     reset_released_late,
+    left_reset_late,
     held_in_reset,
     reset_held_by_own_session,
     reset_held_by_board,

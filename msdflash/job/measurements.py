@@ -181,8 +181,9 @@ LADDER: tuple[Measurement, ...] = (
     M("limits", Phase.CALL, "the MPU's and the stack limits' registers", ("core.limits",), 0.3,
       "protection units that the old program left on, in the algorithm's way"),
     # --- the program --------------------------------------------------------------------------------------------------------------
-    M("running", Phase.AFTER, "DHCSR and program counter, six times over 100 ms, without halting",
-      ("core.dhcsr", "core.dhcsr_ms", "core.pcsr"), 0.5, "running, asleep, locked up, resetting, or in the boot ROM", Effect.STICKY),
+    M("running", Phase.AFTER, "DHCSR and program counter, six times over 100 ms, without halting; longer while in reset",
+      ("core.dhcsr", "core.dhcsr_ms", "core.pcsr", "core.left_reset_ms"), 4.5,
+      "running, asleep, locked up, resetting, in reset until late, or in the boot ROM", Effect.STICKY),
     M("boot-source", Phase.AFTER, "what stands at the address from which the core starts, beside the flash", ("boot.shown",), 0.2,
       "that the chip starts from something else than the flash that was written"),
     M("presence", Phase.LEAVE, "whether the probe is still listed", ("probe.present",), 2.0, "unplugged against hanging"),

@@ -90,6 +90,7 @@ READINGS: dict[str, ReadingKind] = {
     "core.reset_catch": _kind("", "reset-catch test (DEMCR.VC_CORERESET, 150 ms): halted, still-in-reset, not-caught", Effect.WRITE),
     "core.halt": _kind("", "result of C_HALT within 100 ms: halted or the DHCSR read instead", Effect.HALT),
     "core.debug_was_on": _kind("bool", "C_DEBUGEN was set at the first look: another debugger or a crashed session"),
+    "core.left_reset_ms": _kind("ms", "time from our reset into the new program until the core was seen out of reset; null if it was not"),
     "core.pcsr": _kind("reg", "DWT_PCSR 0xE000101C samples without halting"),
     "boot.shown": _kind("dict", "first two words where the core starts, and of the flash: {at, shown, flash}"),
     "core.fault": _kind("dict", "registers after a fault: pc, ipsr, cfsr, hfsr, bfar"),

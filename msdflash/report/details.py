@@ -115,6 +115,7 @@ def _last(report: Report | None) -> list[tuple[str, str]]:
         ("Last result", str(report.outcome)),
         ("Last cause", f"{report.cause} {report.confidence}" if report.cause else ""),
         ("Last help", _help(report)),
+        ("Last notice", _notice(report)),
         ("Last running", safe(report.running, 40)),
         ("Last verified bytes", str(report.changed.verified)),
         ("Last duration", f"{report.duration:.1f} s"),
@@ -126,6 +127,11 @@ def _last(report: Report | None) -> list[tuple[str, str]]:
 def _help(report: Report) -> str:
     """What a good job needed beyond the plain way."""
     return "; ".join(f"{safe(item.what, 80)}: {safe(item.result, 120)}" for item in report.tried[-1:]) if report.good else ""
+
+
+def _notice(report: Report) -> str:
+    """What is worth knowing of a good job all the same: the first cause that may be told."""
+    return next((f"{cause.cause} {cause.confidence}" for cause in report.causes), "") if report.good else ""
 
 
 def render(facts: DriveFacts) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -334,9 +335,10 @@ class FlashJob:
             return
         channel.touch(reset=True, state="running")
         try:
+            since = time.monotonic()
             observe.release(self._core())
-            channel.begin(Step.OBSERVE, 5)
-            channel.running = observe.watch(channel, self._core())
+            channel.begin(Step.OBSERVE, 5 + observe.LATE)
+            channel.running = observe.watch(channel, self._core(), since)
             observe.boot_source(channel, self._core(), self.family)
         except Exception as error:  # noqa: BLE001  (flash is proved; what the program does now is a second result)
             channel.log.append(classify(error).text)

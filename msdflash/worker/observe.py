@@ -19,6 +19,9 @@ LOOKS = 6
 INTERVAL = 0.02
 """Six looks over a tenth of a second: enough to tell running, asleep, locked up and held apart; not a test of the program."""
 
+LATE = 4.0
+"""Seconds after our own reset in which a core may still leave it: reset supervisors hold for up to a few seconds (their data sheets)."""
+
 
 def release(core: Any) -> None:
     """Reset with debug off, as after power-on: traps cleared, core running."""
@@ -27,8 +30,30 @@ def release(core: Any) -> None:
     core.write32(DHCSR, DBGKEY)
 
 
-def watch(channel: Channel, core: Any) -> str:
-    """Look at the running core. Returns the word for ``Outcome.running``; sets ``core.dhcsr`` and ``core.pcsr``."""
+def watch(channel: Channel, core: Any, since: float | None = None) -> str:
+    """Look at the running core. Returns the word for ``Outcome.running``; sets ``core.dhcsr`` and ``core.pcsr``.
+
+    Args:
+        since: when our own reset began (``time.monotonic``): a core that is in reset still is given ``LATE`` seconds from then, and what
+            came of it is ``core.left_reset_ms``. None: it is looked at once.
+    """
+    running = _look(channel, core)
+    if running != "held-in-reset" or since is None:
+        return running
+    try:
+        while core.read32(DHCSR) & S_RESET_ST:
+            if time.monotonic() > since + LATE:
+                channel.measure("core.left_reset_ms", None, f"watched for {(time.monotonic() - since) * 1000:.0f} ms")
+                return running
+            time.sleep(INTERVAL)
+    except Exception as error:  # noqa: BLE001  (as while looking)
+        channel.log.append(classify(error).text)
+        return "debug-unreachable"
+    channel.measure("core.left_reset_ms", round((time.monotonic() - since) * 1000, 1))
+    return _look(channel, core)
+
+
+def _look(channel: Channel, core: Any) -> str:
     looks: list[int] = []
     counters: list[int] = []
     start = time.monotonic()
