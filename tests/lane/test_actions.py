@@ -172,3 +172,9 @@ def test_an_old_order_is_not_carried_out_at_the_next_start(rig: Any) -> None:
     rig.wait_count(1)
     assert rig.answers() == [("erase.act", "action-expired")]
     assert not rig.lines("run")
+
+
+def test_the_page_tells_of_each(request: pytest.FixtureRequest) -> None:
+    page = (request.config.rootpath / "docs" / "drive.md").read_text(encoding="utf-8")
+    for row in ACTIONS:
+        assert f"| `{row.name}` | {row.means} | {f'`{row.policy}`' if row.policy else '-'} |" in page
