@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from msdflash.job.messages import Begin, Progress
-from msdflash.job.steps import Step
+from msdflash.job.steps import PHASES, Step
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -16,26 +16,6 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from msdflash.job.messages import Message
-
-PHASES: dict[Step, str] = {
-    Step.START: "starting",
-    Step.OPEN: "opening the probe",
-    Step.MEASURE: "measuring",
-    Step.CONNECT: "connecting",
-    Step.IDENTIFY: "identifying the chip",
-    Step.CHECK: "checking the image",
-    Step.PLAN: "reading flash",
-    Step.LOAD: "loading the flash algorithm",
-    Step.ERASE: "erasing",
-    Step.PROGRAM: "programming",
-    Step.VERIFY: "verifying",
-    Step.RESET: "resetting",
-    Step.OBSERVE: "watching the program start",
-    Step.RESTORE: "putting bytes beside the image back",
-    Step.CLOSE: "closing",
-}
-"""What a person reads while a step runs."""
-
 
 _TOLD = frozenset({Step.ERASE, Step.PROGRAM, Step.VERIFY})
 """Phases that get a line however short they are."""

@@ -114,7 +114,7 @@ HOST_CAUSES: tuple[Cause, ...] = (
     ),
     cause(
         "probe-vanished",
-        "the debug probe disappeared from USB during the step {step}",
+        'the debug probe disappeared from USB during the step "{step}"',
         "ERROR_ERROR_DURING_TRANSFER",
         "Check the probe's USB cable and plug, then drop the file again.",
         Remedy("Use a shorter cable or another USB socket, without a hub.", "a minute"),
@@ -192,7 +192,7 @@ HOST_CAUSES: tuple[Cause, ...] = (
     ),
     cause(
         "engine-crash",
-        "the flashing engine ended unexpectedly in the step {step} ({exit})",
+        'the flashing engine ended unexpectedly in the step "{step}" ({exit})',
         "ERROR_INTERNAL",
         _DROP_AGAIN,
         "Send the job's log with a report: this is a fault of the software, not of the board.",
@@ -201,7 +201,7 @@ HOST_CAUSES: tuple[Cause, ...] = (
     ),
     cause(
         "engine-timeout",
-        "the step {step} did not finish within {seconds} s and was stopped",
+        'the step "{step}" did not finish within {seconds} s and was stopped',
         "ERROR_INTERNAL",
         _DROP_AGAIN,
         _REPLUG,
@@ -227,7 +227,7 @@ HOST_CAUSES: tuple[Cause, ...] = (
     ),
     cause(
         "unexplained",
-        "the step {step} failed, and no known cause fits the measurements",
+        'the step "{step}" failed, and no known cause fits the measurements',
         "ERROR_INTERNAL",
         _DROP_AGAIN,
         "Read the evidence in the report. Run `msdflash diagnose` for the whole set of measurements.",

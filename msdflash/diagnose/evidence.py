@@ -9,6 +9,7 @@ from msdflash.chips.families import FAMILIES
 from msdflash.chips.model import Family
 from msdflash.job.outcome import Outcome
 from msdflash.job.readings import Reading
+from msdflash.job.steps import PHASES
 
 READS_NRESET = frozenset({"cmsis-dap", "jlink"})
 """Probe kinds whose nRESET read-back can be the pin's level. ST-LINK and picoprobe return what was last written (pyOCD 0.46)."""
@@ -53,6 +54,7 @@ class Evidence:
         self.failure = outcome.failure
         self.kind = outcome.failure.kind if outcome.failure else ""
         self.step = str(outcome.failure.step) if outcome.failure else ""
+        self.phase = PHASES.get(outcome.failure.step, self.step) if outcome.failure else ""
 
     # --- by name ----------------------------------------------------------------------------------------------------------
     def entries(self, name: str) -> tuple[Reading, ...]:

@@ -139,7 +139,7 @@ def _order(findings: list[Finding]) -> Callable[[Finding], tuple[int, int, int]]
 def _unexplained(evidence: Evidence) -> Finding:
     failure = evidence.failure
     message = f"step {evidence.step}, {failure.kind}: {failure.message}" if failure else ""
-    return found(UNEXPLAINED, Confidence.POSSIBLE, message[:300], engine_said(evidence), step=evidence.step)
+    return found(UNEXPLAINED, Confidence.POSSIBLE, message[:300], engine_said(evidence), step=evidence.phase)
 
 
 def _measure_next(findings: list[Finding]) -> str:

@@ -33,6 +33,17 @@ RAM_PATTERNS = {
 }
 """Pattern of the RAM test -> cause."""
 
+RAM_WORDS = {
+    "fault": "the accesses were refused",
+    "lost": "nothing that was written arrived",
+    "above": "everything is wrong from one address on",
+    "alias": "what was written at one address shows up at another one, too",
+    "stuck": "one and the same bit is wrong everywhere",
+    "cell": "single words are wrong",
+    "mixed": "wrong words without a pattern",
+}
+"""Pattern of the RAM test in words."""
+
 M0_PARTS = frozenset({0xC20, 0xC60, 0xC21})
 """CPUID.PARTNO of ARMv6-M cores: Cortex-M0 C20, M0+ C60, M1 C21 (Arm DDI 0419E B3.2.3)."""
 
@@ -62,7 +73,7 @@ def ram_test(e: Evidence) -> Finding | None:
         return found(cause, POSSIBLE, reason, "the SWD link made errors, too", **slots)
     # A whole data line points at the RAM; a few words may have been damaged on their way.
     sure = cause in {"ram-lost", "ram-unclocked"} or pattern == "stuck"
-    return found(cause, CERTAIN if sure else LIKELY, reason, pattern and f"pattern: {pattern}", **slots)
+    return found(cause, CERTAIN if sure else LIKELY, reason, RAM_WORDS.get(pattern, ""), **slots)
 
 
 def ram_or_way(e: Evidence) -> Finding | None:
@@ -106,7 +117,7 @@ def _call_words(e: Evidence) -> str:
         parts.append(f"returned {hex32(call['r0'])}")
     if is_register(call.get("pc")):
         parts.append(f"stopped at PC {hex32(call['pc'])}")
-    return " ".join(parts)
+    return f"{parts[0]} {' and '.join(parts[1:])}".rstrip()
 
 
 def _ipsr(e: Evidence) -> int | None:
@@ -270,8 +281,18 @@ def program_mismatch(e: Evidence) -> Finding | None:
         return None
     words, slots = _difference(e)
     pattern = e.text("verify.pattern")
-    return found("program-mismatch", CERTAIN, words or (e.failure.message if e.failure else ""), pattern and f"pattern: {pattern}", **slots)
+    return found("program-mismatch", CERTAIN, words or (e.failure.message if e.failure else ""), PATTERN_WORDS.get(pattern, ""), **slots)
 
+
+PATTERN_WORDS = {
+    "not-erased": "bits that should be erased are not",
+    "not-programmed": "it reads as erased flash",
+    "old-content": "it reads as before",
+    "bits": "single bits differ",
+    "stale-buffer": "an earlier part of the file stands there",
+    "mixed": "the differences have no pattern",
+}
+"""Pattern of the differences in words."""
 
 PATTERNS = {
     "not-erased": ("erase-ineffective", "bits that should be erased still hold their old value"),

@@ -10,6 +10,17 @@ from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, count,
 
 EACCES, EBUSY = 13, 16
 GONE = frozenset({19, 5})
+ERRNO_WORDS = {
+    5: "EIO: the transfer broke off",
+    13: "EACCES: not permitted",
+    16: "EBUSY: in use",
+    19: "ENODEV: no such device",
+    32: "EPIPE: the probe refused it",
+    71: "EPROTO: errors on the line",
+    75: "EOVERFLOW: more bytes than asked for",
+    110: "ETIMEDOUT: no answer",
+}
+"""Linux error numbers of USB transfers in words (errno.h; kernel Documentation/driver-api/usb/error-codes.rst)."""
 TIMED_OUT = frozenset({110, 60, 10060, 138})
 SIGNAL = frozenset({71, 75, 84, 100})
 STALL = 32
@@ -169,7 +180,10 @@ def probe_cannot_reach(e: Evidence) -> Finding | None:
 
 def _errno_words(e: Evidence) -> str:
     number = _errno(e)
-    return "" if number is None else f"the USB transfer failed with error {number}"
+    if number is None:
+        return ""
+    name = ERRNO_WORDS.get(number, "")
+    return f"the USB transfer failed with error {number}{f' ({name})' if name else ''}"
 
 
 def probe_vanished(e: Evidence) -> Finding | None:
@@ -180,10 +194,10 @@ def probe_vanished(e: Evidence) -> Finding | None:
     if present is False:
         # A probe that could not even be opened may drop out of the list because somebody else took it.
         sure = LIKELY if e.kind == "probe-open" else CERTAIN
-        return found("probe-vanished", sure, _errno_words(e), "after the failure the probe was no longer listed", step=e.step)
+        return found("probe-vanished", sure, _errno_words(e), "after the failure the probe was no longer listed", step=e.phase)
     if _errno(e) == 19 or (_errno(e) in GONE and present is None):
         again = "it is listed again now" if present else "whether it is listed now was not seen"
-        return found("probe-vanished", LIKELY, _errno_words(e), again, step=e.step)
+        return found("probe-vanished", LIKELY, _errno_words(e), again, step=e.phase)
     return None
 
 
@@ -267,7 +281,7 @@ def engine_crash(e: Evidence) -> Finding | None:
         CERTAIN,
         f"the worker process ended: {ended}" if ended else "the worker process ended early",
         engine_said(e),
-        step=e.step,
+        step=e.phase,
         exit=ended,
     )
 
@@ -277,8 +291,8 @@ def engine_timeout(e: Evidence) -> Finding | None:
     if e.kind != "timeout":
         return None
     seconds = count(e.number("engine.deadline"))
-    words = f"the step {e.step} had {seconds} s and did not finish" if seconds else f"the step {e.step} overran its deadline"
-    return found("engine-timeout", CERTAIN, words, step=e.step, seconds=seconds)
+    words = f"it had {seconds} s" if seconds else "it overran its deadline"
+    return found("engine-timeout", CERTAIN, words, step=e.phase, seconds=seconds)
 
 
 def interrupted(e: Evidence) -> Finding | None:

@@ -35,13 +35,15 @@ READ_BLOCK = 64
 MANY_READS = 20
 """Reads at one clock from which on their outcome is no accident."""
 
-SILENCE = frozenset({"no-ack", "ack-7", "ack-0", "stlink-5", "stlink-9"})
+SILENCE = frozenset({"no-ack", "ack-7", "ack-0", "no-answer", "stlink-5", "stlink-9"})
 """Words in ``swd.ack`` that mean that nobody answered."""
 
 ACK_WORDS = {
     "no-ack": "no acknowledge: nobody drives SWDIO",
     "ack-7": "no acknowledge: nobody drives SWDIO",
     "ack-0": "acknowledge 0: something holds SWDIO low",
+    "no-answer": "no answer that the J-Link understood, when asked for CTRL/STAT neither",
+    "unspecified": "an error that the J-Link does not name",
     "parity": "wrong parity",
     "wait": "WAIT",
     "fault": "FAULT",
@@ -54,11 +56,12 @@ ACK_WORDS = {
 
 
 def ack_words(e: Evidence) -> str:
-    """``DPIDR was asked for 2 times: no acknowledge ...``."""
+    """``the debug port's id (DPIDR) was asked for once and did not come back: no acknowledge ...``."""
     if not e.acks:
         return "DPIDR did not come back"
     words = ACK_WORDS.get(e.acks[-1], e.acks[-1])
-    return f"DPIDR was asked for {len(e.acks)} times and did not come back: {words}"
+    often = "once" if len(e.acks) == 1 else f"{len(e.acks)} times"
+    return f"the debug port's id (DPIDR) was asked for {often} and did not come back: {words}"
 
 
 def volts_words(e: Evidence) -> str:

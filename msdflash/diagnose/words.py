@@ -70,9 +70,9 @@ def engine_said(evidence: Evidence) -> str:
 
 
 def sweep_words(evidence: Evidence) -> str:
-    """``DPIDR reads: 0 of 3 at 100 kHz, 0 of 3 at 1 MHz``."""
-    cells = [f"{good} of {reads} at {hertz(clock)}" for clock, good, reads in evidence.sweep]
-    return f"DPIDR came back right {', '.join(cells)}" if cells else ""
+    """``the debug port's id (DPIDR) came back right in 0 of 3 reads at 100 kHz, 0 of 3 at 1 MHz``."""
+    cells = [f"{good} of {reads}{'' if at else ' reads'} at {hertz(clock)}" for at, (clock, good, reads) in enumerate(evidence.sweep)]
+    return f"the debug port's id (DPIDR) came back right in {', '.join(cells)}" if cells else ""
 
 
 def dp_words(evidence: Evidence) -> str:

@@ -26,3 +26,25 @@ class Step(StrEnum):
     RESTORE = "restore"  # after a failure: bytes beside the image go back
     CLOSE = "close"
     DONE = "done"
+
+
+PHASES: dict[Step, str] = {
+    Step.TAKE: "taking the file",
+    Step.IMAGE: "reading the file",
+    Step.START: "starting",
+    Step.OPEN: "opening the probe",
+    Step.MEASURE: "measuring",
+    Step.CONNECT: "connecting",
+    Step.IDENTIFY: "identifying the chip",
+    Step.CHECK: "checking the image",
+    Step.PLAN: "reading flash",
+    Step.LOAD: "loading the flash algorithm",
+    Step.ERASE: "erasing",
+    Step.PROGRAM: "programming",
+    Step.VERIFY: "verifying",
+    Step.RESET: "resetting",
+    Step.OBSERVE: "watching the program start",
+    Step.RESTORE: "putting bytes beside the image back",
+    Step.CLOSE: "closing",
+}
+"""What a person reads while a step runs."""

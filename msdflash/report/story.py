@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Line = tuple[str, str]
 """Role and text. Roles: heading, bad, good, certain, likely, possible, dim, or none."""
 
+ALSO = "also seen"
+"""Label of what is true and not what the reader looks for."""
+
 _LABEL = 12
 _INDENT = " " * (_LABEL + 2)
 _SETTING = re.compile(r"`(?:connect|frequency|target|base|pack|allow_locking_images|actions|unlock)\b")
@@ -76,10 +79,12 @@ def why(report: Report, causes: int, reasons: int, width: int = WIDTH) -> list[L
     for group in groups:
         first = group[0]
         role = "dim" if first.confidence in {Confidence.UNLIKELY, Confidence.RULED_OUT} else first.confidence
-        text = " ".join(sentence(cause.headline) for cause in group)
-        out += lines(role, safe(text), f"  {_label(first, report):<{_LABEL}}", _INDENT, width)
+        label, text = _label(first, report), " ".join(sentence(cause.headline) for cause in group)
+        out += lines(role, safe(text), f"  {label:<{_LABEL}}", _INDENT, width)
         most = min(reasons, 1) if len(group) > 1 or role == "dim" else reasons
         fresh = [reason for reason in first.reasons if reason not in told or role == "dim"][:most]
+        if not fresh and label != ALSO:
+            fresh = list(first.reasons[:1])  # a suspicion is never told without its ground
         told.update(fresh)
         for reason in fresh:
             out += lines("dim", safe(reason, 240), _INDENT + "- ", _INDENT + "  ", width)
@@ -107,7 +112,7 @@ def _grouped(causes: tuple[RankedCause, ...]) -> list[list[RankedCause]]:
 def _label(cause: RankedCause, report: Report) -> str:
     firm = cause.confidence in {Confidence.CERTAIN, Confidence.LIKELY}
     if firm and (cause.aside or (_symptom(cause) and cause is not report.causes[0])):
-        return "also seen"  # true, and not what the reader looks for
+        return ALSO
     return cause.confidence.replace("-", " ")
 
 
