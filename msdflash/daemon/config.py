@@ -38,6 +38,7 @@ LOWEST_HZ, HIGHEST_HZ = 1_000, 50_000_000
 FAIL_FORMS = ("long", "two-line")
 UNLOCK_MODES = ("never", "action", "always")
 MOST_RETRIES = 3
+LONGEST_WAIT = 600.0
 _LONGEST_NAME = 64
 
 
@@ -55,6 +56,7 @@ class BoardOptions(msgspec.Struct, frozen=True):
         actions: policies of action files that are obeyed, words of :data:`msdflash.drop.actions.POLICIES` but ``unlock``.
         unlock: ``never``; ``action``: on an UNLOCK.ACT; ``always``: before each drop on a locked chip. It erases the whole chip.
         fail_txt: ``long``, or ``two-line`` for readers that count lines: then WHY.TXT holds the rest.
+        busy_wait: seconds that a drop waits for a probe that another program holds.
         retries: ways around a failure that may be tried by itself, 0 to :data:`MOST_RETRIES`.
     """
 
@@ -66,6 +68,7 @@ class BoardOptions(msgspec.Struct, frozen=True):
     pack: str | None = None
     allow_locking_images: bool = False
     retries: int = MOST_RETRIES
+    busy_wait: float = 10.0
     actions: tuple[str, ...] = HARMLESS
     unlock: str = "never"
     fail_txt: str = "long"
@@ -151,6 +154,13 @@ def parse_retries(value: object) -> int:
     return number
 
 
+def parse_seconds(value: object) -> float:
+    """A time in seconds. Raises ValueError that says what is allowed."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LONGEST_WAIT:
+        raise ValueError(f"seconds from 0 to {LONGEST_WAIT:g}")
+    return float(value)
+
+
 def parse_actions(value: object) -> tuple[str, ...]:
     """Policies of action files. Raises ValueError that says what is allowed."""
     words = [word for word in POLICIES if word != "unlock"]
@@ -188,6 +198,7 @@ _BOARD_KEYS: dict[str, Callable[[object], Any]] = {
     "pack": _path,
     "allow_locking_images": parse_switch,
     "retries": parse_retries,
+    "busy_wait": parse_seconds,
     "actions": parse_actions,
     "unlock": parse_unlock,
     "fail_txt": parse_fail_txt,

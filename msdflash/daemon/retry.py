@@ -5,6 +5,7 @@ One drop has one answer all the same. What was tried, and what came of it, stand
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,43 @@ USES = 5
 """Jobs that begin with what helped before; then the plain way has its turn, because boards get mended."""
 
 Run = Callable[[FlashOrder, Callable[[Message], None], threading.Event], Outcome]
+
+
+BUSY_AGAIN = 0.5
+"""Seconds between looks whether another program has let go of the probe. Each look is one short job, so not more often."""
+
+
+def wait_while_busy(run: Run, seconds: float, pause: Callable[[float], object] = time.sleep) -> Run:
+    """An engine that waits up to ``seconds`` for a probe that another program holds, an IDE between two steps for one.
+
+    What comes back is the last attempt's outcome; that it was waited for stands in ``tried``.
+    """
+
+    def patient(order: FlashOrder, hear: Callable[[Message], None], cancel: threading.Event) -> Outcome:
+        began = time.monotonic()
+        waited = False
+        while True:
+            outcome = run(order, hear, cancel)
+            spent = time.monotonic() - began
+            if not _is_busy(outcome) or cancel.is_set() or spent >= seconds:
+                break
+            waited = True
+            pause(min(BUSY_AGAIN, seconds - spent))
+        if not waited:
+            return outcome
+        told = Tried(
+            f"waited {spent:.1f} s for another program to let go of the probe",
+            "it is still held" if _is_busy(outcome) else "then the probe was free",
+        )
+        return msgspec.structs.replace(outcome, tried=(told, *outcome.tried))
+
+    return patient
+
+
+def _is_busy(outcome: Outcome) -> bool:
+    failure = outcome.failure
+    held = any(reading.name == "probe.errno" and reading.value == errno.EBUSY for reading in outcome.readings)
+    return failure is not None and failure.kind == "probe-open" and held
 
 
 class Hint(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from msdflash.daemon.lane import Answer, Context, Drop, Lane, LaneConfig, LaneEv
 from msdflash.daemon.locks import Hold, hold_folder, hold_probe
 from msdflash.daemon.memory import Memory
 from msdflash.daemon.owner import owner_of
-from msdflash.daemon.retry import run_with_help
+from msdflash.daemon.retry import run_with_help, wait_while_busy
 from msdflash.daemon.usbhint import UsbHint
 from msdflash.drive.folder import adopt
 from msdflash.errors import HeldError, MsdflashError, UsageError, WorkerError
@@ -277,7 +277,7 @@ class Daemon:
             return self._engine.run(msgspec.structs.replace(order, connection=connection), heard, board.cancel)
         helped = run_with_help(
             msgspec.structs.replace(order, connection=connection),
-            self._engine.run,
+            wait_while_busy(self._engine.run, self._options(serial).busy_wait, board.cancel.wait),
             heard,
             board.cancel,
             hint=known.hint,

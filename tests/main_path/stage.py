@@ -220,7 +220,8 @@ class Stage:
         pool = Pool(warm=min(2, len(self.drives)))
         engine = Engine(pool)
         self._stack.callback(engine.close)
-        config = Config(boards={self.drives[name].serial: options for name, options in self._options.items()})
+        quick = BoardOptions(busy_wait=0.6)  # as elsewhere, only shorter: tests wait enough
+        config = Config(boards={drive.serial: self._options.get(name, quick) for name, drive in self.drives.items()})
         by_serial = {drive.serial: drive for drive in self.drives.values()}
 
         def hear(identity: BoardIdentity, event: LaneEvent) -> None:

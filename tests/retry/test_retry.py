@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from msdflash.daemon import retry
 from msdflash.daemon.memory import Memory
-from msdflash.daemon.retry import Helped, Hint, run_with_help
+from msdflash.daemon.retry import Helped, Hint, run_with_help, wait_while_busy
 from msdflash.job.messages import Touched
 from msdflash.job.order import Connection, FlashOrder
 from msdflash.job.outcome import Changed, Failure, Outcome, ProbeFacts
@@ -159,3 +160,28 @@ def test_memory(tmp_path: Path) -> None:
     memory.conclude("P1", Helped(GOOD, reset), "two")
     assert memory.get("P1").hint == reset
     assert msgspec.json.decode((tmp_path / "probes.json").read_bytes())["P1"]["program"] == "two"
+
+
+BUSY = Outcome("j", failure=Failure(Step.OPEN, "probe-open", "busy"), readings=(Reading("probe.errno", errno.EBUSY),))
+
+
+def test_a_held_probe_is_waited_for_and_told() -> None:
+    board = Board(BUSY, BUSY, GOOD)
+    pauses: list[float] = []
+    run = wait_while_busy(board.run, 5.0, pauses.append)
+    outcome = run(ORDER, lambda _message: None, threading.Event())
+    assert outcome.proved
+    assert len(pauses) == 2
+    assert "waited" in outcome.tried[0].what
+    assert outcome.tried[0].result == "then the probe was free"
+
+
+def test_it_is_not_waited_for_ever_nor_against_a_wish_nor_for_anything_else() -> None:
+    held = wait_while_busy(Board(BUSY, BUSY).run, 0.0)(ORDER, lambda _message: None, threading.Event())
+    assert held == BUSY
+    cancel = threading.Event()
+    board = Board(BUSY, GOOD)
+    wait_while_busy(board.run, 5.0, lambda _seconds: cancel.set())(ORDER, lambda _message: None, cancel)
+    assert len(board.orders) == 2
+    other = bad(0)
+    assert wait_while_busy(Board(other).run, 5.0)(ORDER, lambda _message: None, threading.Event()) == other
