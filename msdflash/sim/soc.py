@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msdflash.sim import ppb
 from msdflash.sim.ap import AhbAp, Stall
+from msdflash.sim.armv7m import S_SLEEP
 from msdflash.sim.bus import Bus, BusError, Memory
 from msdflash.sim.core import GLANCE, LOOK, Core, Depth, State
 from msdflash.sim.cores import CORES, DEFAULT_CORE
@@ -257,6 +258,7 @@ class Soc:
             else:
                 self.core.enter_reset()
             self._system_reset("pin")
+            self.settle_port()
 
     def _system_reset(self, cause: str) -> None:
         self.chip.system_reset(cause)
@@ -361,7 +363,8 @@ class Soc:
         if self._private(address):
             if address == ppb.DHCSR:
                 self.core.run(LOOK)
-                return self.core.read_dhcsr(debugger=True)
+                value = self.core.read_dhcsr(debugger=True)
+                return value if self.bus_clocked(self.core.depth) else value & ~S_SLEEP  # who can be read is awake
             self.core.run(LOOK if address == ppb.DWT_PCSR else GLANCE)
             return self.bus.read(address, size)
         if self._blocked(address):

@@ -26,10 +26,12 @@ def peek(bus: Bus, address: int) -> int:
 
 
 def poke(bus: Bus, address: int, value: int) -> None:
-    """Change a word of a plain register; nothing happens where a device has it."""
+    """Change a word of a register that only keeps what is written."""
     owner = bus.owner(address)
     if isinstance(owner, Overlay):
         owner.keep(address - owner.base, value)
+    elif isinstance(owner, RegisterPage):
+        owner.values[address - owner.base] = value
     elif isinstance(owner, Memory):
         offset = address - owner.base
         owner.data[offset : offset + 4] = value.to_bytes(4, "little")

@@ -68,7 +68,7 @@ class Sleep:
         standby = peek(bus, modes.choice) & modes.mask in modes.standby
         if peek(bus, modes.debug) & (DBG_STANDBY if standby else DBG_STOP):
             return Depth.KEPT
-        self._stood_by = standby
+        self._stood_by |= standby
         return Depth.OFF if standby else Depth.STOP
 
     def _clocked(self, depth: Depth) -> bool:
@@ -81,11 +81,10 @@ class Sleep:
         self._stood_by = False
 
     def reset(self, _cause: str) -> None:
-        """A reset out of Standby leaves its flag."""
+        """The flag of a Standby outlasts resets. A program cannot clear it here."""
         if self._stood_by:
             address, bit = self._modes.flag
             poke(self._soc.bus, address, peek(self._soc.bus, address) | 1 << bit)
-            self._stood_by = False
 
 
 class Port(msgspec.Struct, frozen=True):
