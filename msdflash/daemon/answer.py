@@ -102,6 +102,7 @@ class Reporter:
             serial=board.serial,
             version=msdflash.__version__,
             remount_count=remount,
+            url=details.url_of(board.board_id or ""),
             probe=f"{board.name}, probe {board.serial}" if board.name != board.serial else board.serial,
             target=(last.target.name if last is not None and last.target is not None else None) or board.target or "",
             last=last,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 INTERFACE_VERSION = "0259"
 """The DAPLink release whose drive this one resembles (``records/tools/version.yaml``)."""
 
+BOARD_URL = "https://mbed.org/device/"
+"""Page of a board that has none of its own."""
+
 _HEX48 = re.compile(r"[0-9a-f]{48}")
 _KEY = re.compile(r"[A-Za-z0-9 ]+")
 
@@ -49,12 +52,17 @@ class DriveFacts(msgspec.Struct, frozen=True):
     incompatible: bool = True
     page_erase: bool = True
     remount_count: int = 0
-    url: str = "https://mbed.org/device/"
+    url: str = BOARD_URL
     probe: str = ""
     target: str = ""
     last: Report | None = None
     why: str = "FAIL.TXT"
     notes: tuple[str, ...] = ()
+
+
+def url_of(board_id: str) -> str:
+    """The board's page, as its DAPLink names it (``source/board/microbit.c``, ``microbitv2.c``). Thonny knows a micro:bit by this line."""
+    return f"https://microbit.org/device/?id={board_id}&v={INTERFACE_VERSION}" if re.fullmatch("99[0-9]{2}", board_id) else BOARD_URL
 
 
 def _digest(text: str) -> str:

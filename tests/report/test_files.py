@@ -258,6 +258,11 @@ def test_details_in_daplinks_order() -> None:
     assert details.render(details.DriveFacts()).startswith("# DAPLink Firmware - see https://daplink.io\r\n")
 
 
+def test_the_boards_page() -> None:
+    assert details.url_of("9904") == "https://microbit.org/device/?id=9904&v=0259"
+    assert details.url_of("0740") == details.url_of("") == details.DriveFacts().url
+
+
 def test_unique_id() -> None:
     first = details.unique_id("9904", "0672FF")
     assert first == details.unique_id("9904", "0672FF")

@@ -60,7 +60,7 @@ def report(cause: str, name: str = "The transfer timed out. ?code=0240 Remount c
 def drive(last: Report, form: str) -> Root:
     """The files of a drive after a failure, as the daemon publishes them where upper and lower case are different files."""
     why = fail_txt.WHY if form == "two_line" else "FAIL.TXT"
-    facts = details.DriveFacts(BOARD_ID, "066DFF", "0.1.0", remount_count=42, url="https://microbit.org/device/", last=last, why=why)
+    facts = details.DriveFacts(BOARD_ID, "066DFF", "0.1.0", remount_count=42, url=details.url_of(BOARD_ID), last=last, why=why)
     texts = {"DETAILS.TXT": details.render(facts), "MBED.HTM": mbed_htm.render(facts), "FAIL.TXT": fail_txt.render(last)}
     if form == "two_line":
         texts |= {"FAIL.TXT": fail_txt.render_two_line(last), fail_txt.WHY: fail_txt.render_why(last)}

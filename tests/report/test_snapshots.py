@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 from pathlib import Path
 from string import Formatter
 from types import ModuleType
@@ -189,6 +190,11 @@ LONGEST = {
     "how": "is in reset and did not come out of it; its nRESET pin is low",
     "file": "F" * 60,
 }
+
+
+def test_every_field_of_the_line_is_documented() -> None:
+    section = (HERE.parents[1] / "docs" / "report-schema.md").read_text(encoding="utf-8").split("## The JSON line of FAIL.TXT")[1]
+    assert tuple(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == Summary.__struct_fields__
 
 
 def test_the_longest_plausible_report_of_each_cause_fits() -> None:
