@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from msdflash.sim.board import Board
 from msdflash.sim.boards import BOARDS
+from msdflash.sim.scripts import SCRIPTS, image
 from msdflash.sim.serve import STATE_MAGIC
 from msdflash.sim.spec import BoardSpec
 
@@ -152,16 +153,26 @@ CONTENTS: dict[str, Callable[[str], Content]] = {
 """What is dropped: a function from the board's name to the file."""
 
 
+_OWNERS = b"data of the owner's, which must survive"
+
+
 def _softdevice(_board: str) -> dict[int, bytes]:
     """Nordic ``nrf_sdm.h``: information structure 0x2000 behind an MBR of 4 KiB, magic at +4, size (it ends there) at +8."""
     return {0: _SHOUT, 0x3000: struct.pack("<III", 0x20, 0x51B1E5DB, 0x1EBF0), 0x4000: bytes(range(256)) * 100}
 
 
+def _script(name: str) -> Callable[[str], Mapping[int, bytes]]:
+    """A program of :mod:`msdflash.sim.scripts`. Raises KeyError where the board's family has no such one."""
+    return lambda board: {base(board): image(board, name), base(board) + 0x7000: _OWNERS}
+
+
 BEFORE: dict[str, Callable[[str], Mapping[int, bytes]]] = {
     "blank": lambda _: {},
-    "old": lambda board: {base(board): program(board, 2), base(board) + 0x7000: b"data of the owner's, which must survive"},
+    "old": lambda board: {base(board): program(board, 2), base(board) + 0x7000: _OWNERS},
     "bootloader": lambda board: {base(board): program(board, 2, 0x6000)},
     "softdevice": _softdevice,
+    "first-block-gone": lambda board: {base(board) + 0x2000: program(board, 2, 0x6000)[0x2000:]},
+    **{name: _script(name) for name in SCRIPTS},
 }
 """What stands in flash before: a function from the board's name to bytes by address. The rest is erased."""
 

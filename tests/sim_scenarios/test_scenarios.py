@@ -25,7 +25,7 @@ def test_a_row_can_be_set_up(case: str) -> None:
     row = SCENARIOS[case]
     assert parse(row.spec()).board == row.board
     assert row.cause == "" or row.cause in CATALOGUE
-    assert row.cause == "" or not row.rescue or row.faults or row.before == "blank"
+    assert row.cause == "" or not row.rescue or row.faults or row.before != "old"
     content = CONTENTS[row.drop](row.board)
     assert content.data
     assert content.parts
