@@ -89,13 +89,58 @@ SCENARIOS: dict[str, Scenario] = {
         "stm32f103rc", V2, "reset-released-late", "nRESET comes up seconds late; the case had a cold joint and a wrong capacitor.",
         ("reset-late:3000",), rescue=True,
     ),
+    "FC-39": Scenario(
+        "nrf51-dk", DAP1, "reset-held-by-probe", "An idle probe holds SWDIO low, the reset pin of this chip: nothing runs until a scan.",
+        ("swdio-low",), rescue=True,
+    ),
+    "FC-40": Scenario(
+        "nucleo-l476rg", DAP, "nreset-no-effect",
+        "The nRESET wire is missing, and without it there is no way in (there a SAMD, here a program that goes to Standby at once).",
+        ("nreset-open",), before="standby",
+    ),
     "FC-42": Scenario("stm32f103rc", V2, "swd-open", "A clone of a probe with another pinout: the wires lead nowhere.", ("swd-open",)),
     "FC-44": Scenario(
         "nucleo-l476rg", DAP, "link-noise", "Long loose SWD wires; slower clocks are cleaner.", ("noise:0.01:5",), rescue=True
     ),
+    "FC-45": Scenario(
+        "nrf51-dk", DAP, "level-mismatch", "The supply is so high that the chip does not hear the probe's 3.3 V (there an MCU at 5 V).",
+        ("vdd:5.0",),
+    ),
     "FC-46": Scenario("pico", DAP, "no-target-power", "The RP2040 has no power; SWD wires feed nothing.", ("no-power",)),
+    "FC-48": Scenario("stm32f103rc", V2, "chip-dead", "VDDA and VSSA are not connected; the rail is well.", ("vdda-open",)),
+    "FC-49": Scenario(
+        "nucleo-h743zi", V3, "debug-off", "The program chose a core supply that this board lacks; it goes dark after each power-on.",
+        before="supply-bypass",
+    ),
+    "FC-50": Scenario(
+        "nucleo-l476rg", DAP, "", "A bumpy supply erased the first block (there a SAMD51); the rest of the old program is still there.",
+        before="first-block-gone",
+    ),
+    "FC-51": Scenario(
+        "nucleo-f429zi", DAP, "asleep", "The program goes to Stop at once (there an i.MX RT1050 in deep sleep).", before="stop", rescue=True
+    ),
+    "FC-53": Scenario("stm32f103rc", V2, "asleep", "The program waits in WFI for ever.", before="wfi", rescue=True),
+    "FC-54": Scenario(
+        "nucleo-l031k6", DAP, "asleep", "The program goes to Standby after a moment (there a MAX78000).", before="standby-late", rescue=True
+    ),
+    "FC-55": Scenario(
+        "stm32f103rc", V2, "debug-off", "The program switches the debug port off, as CubeMX proposes for this family.", before="pins-taken",
+        rescue=True,
+    ),
+    "FC-56": Scenario(
+        "frdm-kl25z", DAP, "debug-off", "The program uses the debug pins as its own after a moment (there also SAMR21 and RP2040).",
+        before="pins-taken-late", rescue=True,
+    ),
+    "FC-57": Scenario(
+        "nucleo-l031k6", DAP, "debug-off", "The program uses the debug pins, and the reset pin is no reset pin (there a PY32F002A).",
+        ("nreset-open",), before="pins-taken",
+    ),
     "FC-58": Scenario(
         "frdm-k64f", DAP, "reset-loop", "A blank Kinetis locks up and resets itself for ever.", before="blank", rescue=True
+    ),
+    "FC-59": Scenario(
+        "stm32f103rc", V2, "algo-reset", "A watchdog that cannot be stopped, here started by an option byte with each reset.",
+        ("watchdog-on",), rescue=True,
     ),
     "FC-61": Scenario("nucleo-l031k6", V2, "rdp1", "Read protection level 1 on an STM32L0.", ("rdp1",)),
     "FC-62": Scenario("stm32f103rc", V2, "write-protected-sector", "It came with its first pages write-protected.",
@@ -108,6 +153,10 @@ SCENARIOS: dict[str, Scenario] = {
     "FC-66": Scenario(
         "nrf52840-dk-v3", DAP, "nrf-approtect", "Debug stays shut unless firmware opens it (there an nRF91, here a late nRF52840).",
         ("approtect",),
+    ),
+    "FC-67": Scenario(
+        "frdm-kl25z", DAP, "write-protected-sector", "The boot loader's region is protected (there BOOTPROT of a SAMD, here FPROT).",
+        ("write-protect:0",),
     ),
     "FC-71": Scenario(
         "stm32f103rc", DAP, "", "A blank chip: its reset vector has no Thumb bit, a tool's first call may fault (there an HK32F030M).",
@@ -123,9 +172,6 @@ SCENARIOS: dict[str, Scenario] = {
 """The cases that stand on the bench, by number."""
 
 _COPY = "the computer's own way of copying onto a drive; no board takes part"
-_POWER = "the bench has one supply rail that is up or down: no ramps, no regulators, no analogue pins"
-_SLEEP = "the bench's debug port always answers: no sleep below WFI"
-_PINS = "the bench's SWD pins cannot be given to the program"
 _ENGINE = "an error inside one tool's own flash loader or tables, which msdflash does not use"
 _CHIP = "no such chip on the bench, and no other has this: {}"
 
@@ -143,20 +189,6 @@ NOT_MODELLED: dict[str, str] = {
     "FC-32": _ENGINE,
     "FC-33": _ENGINE,
     "FC-34": _ENGINE,
-    "FC-39": "it happens after flashing: the bench's probes leave SWDIO high when idle",
-    "FC-40": _CHIP.format("SAMD and MAX78 cannot be reached without nRESET"),
-    "FC-45": "needs analogue levels: the bench's wires know high and low",
-    "FC-48": _POWER,
-    "FC-49": _POWER,
-    "FC-50": _POWER,
-    "FC-51": _SLEEP,
-    "FC-53": _SLEEP,
-    "FC-54": _SLEEP,
-    "FC-55": _PINS,
-    "FC-56": _PINS,
-    "FC-57": _PINS,
-    "FC-59": "the bench has no watchdogs that count",
-    "FC-67": _CHIP.format("SAM with BOOTPROT and lock regions"),
     "FC-68": _CHIP.format("LPC55, whose erased flash cannot be read"),
     "FC-70": _ENGINE,
     "FC-72": _ENGINE,
