@@ -116,7 +116,7 @@ class Cpu:
         self._wants_replay = False
         self._fault_kind = -1
         self._last_hint = -1
-        self._has_ge = model not in ("M0", "M3")  # DDI 0403 A5.1.1: with the DSP extension only
+        self._has_ge = model not in ("M0", "M3")  # DDI 0403 A2.3.2 (section from memory): with the DSP extension only
         self.fault_address = 0
         self._hook(unicorn.UC_HOOK_INTR, _INTERRUPT(self._on_interrupt))
         self._hook(_INVALID, _REFUSED(self._on_refused))

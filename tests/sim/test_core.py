@@ -141,7 +141,7 @@ def test_registers_move_through_dcrdr(halted: Debugger) -> None:
 
 
 def test_all_flags_move_through_dcrdr(halted: Debugger) -> None:
-    """GE, which only the DSP extension has, among them (DDI 0403 A5.1.1); nothing else moves on the way."""
+    """GE, which only the DSP extension has, among them; nothing else moves on the way."""
     put_code(halted, 0x2000)
     before = [halted.register(number) for number in range(16)]
     for value in (0xF90F0000, 0x01000000, 0x09050000, 0x01000000):

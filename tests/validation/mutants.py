@@ -487,6 +487,10 @@ MUTANTS = (
         ((core.Core, "write_dcrsr", _write_is_lost),),
     ),
     Mutant(
+        "ge-stays", "the GE flags stay when xPSR is written", "DDI 0403 A2.3.2 (section from memory)",
+        "test_core.py::test_all_flags_move_through_dcrdr", ((cpu.Cpu, "_write_ge", instead(nothing)),),
+    ),
+    Mutant(
         "sysresetreq-ignored", "AIRCR.SYSRESETREQ resets nothing", "DDI 0403 B3.2.6", "test_core.py::test_firmware_reset_request",
         ((ppb.Scs, "_store_aircr", instead(nothing)),),
     ),

@@ -229,7 +229,7 @@ CLOCKS = Clocks(
         "window": 1 << 26 | 1 << 30,
     },
 )
-# RM0402 6.3: as above, without PLLSAI; no core-coupled RAM whose clock would be on after reset
+# RM0402 chapter 6, from memory: as above, without PLLSAI; no core-coupled RAM whose clock would be on after reset
 CLOCKS_F412 = msgspec.structs.replace(
     CLOCKS, ready={**CLOCKS.ready, 0x00: ((0, 1), (16, 17), (24, 25), (26, 27))}, reset={0x00: 0x83, 0x04: 0x24003010}
 )
