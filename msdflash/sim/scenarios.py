@@ -158,6 +158,9 @@ SCENARIOS: dict[str, Scenario] = {
         "frdm-kl25z", DAP, "write-protected-sector", "The boot loader's region is protected (there BOOTPROT of a SAMD, here FPROT).",
         ("write-protect:0",),
     ),
+    "FC-68": Scenario(
+        "lpcxpresso55s69", DAP, "", "A blank LPC55S69: its boot ROM hides the processors, and erased flash cannot be read.", before="blank"
+    ),
     "FC-71": Scenario(
         "stm32f103rc", DAP, "", "A blank chip: its reset vector has no Thumb bit, a tool's first call may fault (there an HK32F030M).",
         before="blank",
@@ -189,7 +192,6 @@ NOT_MODELLED: dict[str, str] = {
     "FC-32": _ENGINE,
     "FC-33": _ENGINE,
     "FC-34": _ENGINE,
-    "FC-68": _CHIP.format("LPC55, whose erased flash cannot be read"),
     "FC-70": _ENGINE,
     "FC-72": _ENGINE,
     "FC-75": _ENGINE,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msdflash.errors import ImageError
-from msdflash.image.checks import crc32_mpeg2, check
+from msdflash.image.checks import check, crc32_mpeg2
 from msdflash.image.layout import MemoryMap, Region
 from msdflash.image.segments import Image, Segment
 from msdflash.image.transforms import TRANSFORMS, apply, apply_to
@@ -177,6 +177,47 @@ def test_imxrt_wants_its_tag(data: bytes, fits: bool) -> None:
     else:
         why, facts = refused(image((0x6000_0000, data)), layout, "imxrt-fcfb")
         assert (why, facts["word"], facts["value"]) == ("image-bad-boot-header", "FCFB tag", 0)
+
+
+LPC55 = MemoryMap(
+    (
+        Region("nsflash", "flash", 0, 0x98000, boot=True, sector=0x8000, page=512),
+        Region("sflash", "flash", 0x1000_0000, 0x98000, boot=True, sector=0x8000, page=512),
+        Region("ram", "ram", RAM, 0x44000),
+    )
+)
+
+
+def lpc55(kind: int, length: int | None = None, base: int = 0, wrong: int = 0) -> Image:
+    """A program of 2048 bytes with a boot header; its checksum is off by ``wrong``."""
+    data = bytearray(vectors(reset=base + 0x131, size=2048))
+    data[0x20:0x28] = (2048 if length is None else length).to_bytes(4, "little") + kind.to_bytes(4, "little")
+    body = bytes(data[: length or 2048])
+    data[0x28:0x2C] = (crc32_mpeg2(body[:0x28] + body[0x2C:]) ^ wrong).to_bytes(4, "little")
+    return image((base, bytes(data)))
+
+
+@pytest.mark.parametrize("base", [0, 0x1000_0000])
+def test_lpc55_wants_length_and_checksum_of_a_crc_image(base: int) -> None:
+    """The same flash is in the map as Secure, too: an image there is no less whole."""
+    assert check(lpc55(5, base=base), LPC55, "lpc55") == ()
+    assert check(lpc55(0x4005, 1024, base), LPC55, "lpc55") == ()
+    assert check(lpc55(0, wrong=1, base=base), LPC55, "lpc55") == ()
+    why, facts = refused(lpc55(5, base=base, wrong=1), LPC55, "lpc55")
+    assert (why, facts["word"], facts["address"]) == ("image-bad-boot-header", "image checksum", base + 0x28)
+    assert facts["value"] == facts["expected"] ^ 1
+    for length in (0, 2049, 0x99999):
+        why, facts = refused(lpc55(5, length, base), LPC55, "lpc55")
+        assert (why, facts["word"], facts["value"]) == ("image-bad-boot-header", "image length", length)
+
+
+def test_lpc55_images_that_only_the_boot_rom_can_judge_are_noted() -> None:
+    assert "signed" in check(lpc55(4), LPC55, "lpc55")[0]
+    assert "not known" in check(lpc55(9), LPC55, "lpc55")[0]
+    whole = lpc55(5).segments[0].data
+    gap = image((0, whole[:0x100]), (0x200, whole[0x200:]))
+    assert "was not checked" in check(gap, LPC55, "lpc55")[0]
+    assert "only part" in check(image((0, vectors(reset=0x11, size=0x24))), LPC55, "lpc55")[0]
 
 
 def test_a_map_without_flash_holds_nothing() -> None:

@@ -39,7 +39,9 @@ LONGEST = 20.0
 """Seconds from the file being whole to the report."""
 
 HELD = frozenset({"held-in-reset", "reset-loop"})
-LOCKED = frozenset({"rdp1", "debug-locked", "nrf-approtect", "nrf51-readback", "kinetis-security", "write-protected-sector"})
+LOCKED = frozenset(
+    {"rdp1", "debug-locked", "nrf-approtect", "nrf51-readback", "kinetis-security", "lpc55-debug-locked", "write-protected-sector"}
+)
 LINK = frozenset({"link-noise", "data-corrupted-on-the-way"})
 USB = frozenset({"probe-vanished", "probe-hung", "probe-fw-fault", "usb-unstable", "probe-open-failed", "no-probe"})
 BUSY = frozenset({"algo-timeout-flash-busy", "algo-timeout"})
@@ -59,6 +61,7 @@ FAULTS: dict[str, frozenset[str]] = {
     "approtect": LOCKED,
     "security": LOCKED | HELD,
     "crp": LOCKED,
+    "debug-lock": LOCKED,
     "flash-busy": BUSY,
     "qspi-open": frozenset({"flash-chip-silent"}),
     "bad-cell": frozenset({"flash-worn", "program-failed"}),
@@ -150,7 +153,7 @@ def cells(boards: Sequence[str] = tuple(BOARDS), probes: Sequence[str] = PROBES)
 
 def check(cell: Cell, result: Any, before: bytes, after: bytes, wanted: bytes) -> str:
     """What is wrong with an answer, or ""."""
-    lpc = BOARDS[cell.board].chip.startswith("lpc")
+    lpc = BOARDS[cell.board].chip.startswith("lpc17")
     expected = wanted + before[len(wanted) :]
     if lpc:  # the checksum that the boot ROM wants is put there, and reported
         expected, after = (data[:0x1C] + bytes(4) + data[0x20:] for data in (expected, after))

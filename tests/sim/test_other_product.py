@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from msdflash.job.outcome import Outcome
     from msdflash.sim.client import RunningBoard
 
-ONCE = ("nrf51-dk", "frdm-kl25z")  # same family of controller as another board here
+ONCE = ("nrf51-dk", "frdm-kl25z", "lpcxpresso55s69")  # same family of controller as another board here, or neighbours tested elsewhere
 FOLDER = Path(client.__file__).parent / "firmware"
 # Board, firmware, what turns the file into what must be in flash, lock, its cause
 BOARDS = (
@@ -29,6 +29,7 @@ BOARDS = (
     ("frdm-k64f", "zero", "kinetis-fcf", "security", "kinetis-security"),
     ("lpc1768-mbed", "lpc", "lpc-vector-checksum", "crp", "swd-silent"),
     ("nrf51-dk", "zero", "", "approtect", "nrf51-readback"),
+    ("lpcxpresso55s69", "m33", "", "debug-lock", "lpc55-debug-locked"),
     ("frdm-kl25z", "zero", "kinetis-fcf", "security", "kinetis-security"),
 )
 
