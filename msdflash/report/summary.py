@@ -27,7 +27,7 @@ _LONGEST = 90
 _MOST_CAUSES = 6
 
 
-class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Summary(msgspec.Struct, frozen=True):
     """The line's fields. Names and meanings are those of :class:`~msdflash.report.record.Report`; see ``docs/report-schema.md``.
 
     Attributes:

@@ -192,6 +192,16 @@ LONGEST = {
 }
 
 
+def test_the_published_schema_is_up_to_date() -> None:
+    """``docs/report-schema.json``: JSON Schema (2020-12) of the report and of the line, for readers in other languages."""
+    schemas, parts = msgspec.json.schema_components((Report, Summary), ref_template="#/$defs/{name}")
+    text = json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", "anyOf": list(schemas), "$defs": parts}, indent=1) + "\n"
+    page = HERE.parents[1] / "docs" / "report-schema.json"
+    if UPDATE:
+        page.write_text(text, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == text, HINT
+
+
 def test_every_field_of_the_line_is_documented() -> None:
     section = (HERE.parents[1] / "docs" / "report-schema.md").read_text(encoding="utf-8").split("## The JSON line of FAIL.TXT")[1]
     assert tuple(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == Summary.__struct_fields__
