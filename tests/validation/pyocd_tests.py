@@ -326,13 +326,13 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=cache(), help="where the source distribution is kept")
     parser.add_argument("--log", type=Path, help="folder for the tests' output")
     parser.add_argument("--keep", type=Path, help="add the results to this file of JSON lines, and show all that it has")
-    parser.add_argument("--mutants", nargs="+", metavar="NAME", help="which test notices these seeded defects of mutants.py")
+    parser.add_argument("--mutants", nargs="+", metavar="NAME", help="which test notices these seeded defects, on the first board")
     options = parser.parse_args()
     sdist = options.sdist or fetch(options.cache)
     if options.mutants:
         survived = 0
         for name in options.mutants:
-            how = killer(sdist, "nucleo-l476rg", "cmsis-dap", name)
+            how = killer(sdist, options.board[0] if options.board else "nucleo-l476rg", "cmsis-dap", name)
             survived += not how
             print(f"{name}: {how or 'not noticed'}", flush=True)
         return survived
