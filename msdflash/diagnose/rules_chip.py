@@ -39,6 +39,8 @@ def asleep(e: Evidence) -> Finding | None:
         return found("asleep", LIKELY, f"the core's sleep flag (DHCSR bit 18) was set on {sleeping} of {len(later)} reads")
     if e.kind in {"no-dp", "no-power-ack"} and any(ack in {"stlink-11", "stlink-20"} for ack in e.acks):
         return found("asleep", LIKELY, f"the ST-LINK answered with {' and '.join(sorted(set(e.acks)))}: somebody is there, without clocks")
+    if e.flag("dp.power_ack_under_reset") is True and e.kind == "no-power-ack":
+        return found("asleep", LIKELY, "debug power was acknowledged while nRESET was low, and not while the program ran", dp_words(e))
     if e.kind == "no-power-ack" or e.flag("dp.power_ack") is False:
         return found("asleep", POSSIBLE, dp_words(e), "debug power is not acknowledged in deep sleep")
     if e.kind in {"transfer", "no-ap", "no-dp"} and any(ack in {"wait", "stlink-16", "stlink-20"} for ack in e.acks):

@@ -12,7 +12,7 @@ import msgspec
 from msdflash.chips.families import family_of_target
 from msdflash.diagnose.evidence import FAMILY, Evidence
 from msdflash.diagnose.finding import Finding
-from msdflash.diagnose.rules_reset import picture
+from msdflash.diagnose.rules_reset import S_RESET_ST, ResetPicture, picture
 from msdflash.diagnose.words import LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, found
 
 FLAGS: dict[str, str] = {
@@ -87,11 +87,32 @@ def resets(e: Evidence) -> Resets:
     family = FAMILY.get(e.text("chip.family")) or (family_of_target(e.outcome.target.name) if e.outcome.target else None)
     return Resets(
         under_way=under_way,
-        again=bool(e.kind) and not p.core_held and ((p.left and not p.late) or p.flickers or 2 <= p.in_reset < p.reads),
+        again=_after_start(e) > 0 or _looping(e, p),
         before=named[0] if named else None,
         after=named[-1] if len(named) > 1 else None,
         sticky=all(register.sticky for register in family.reset_cause) if family is not None else True,
     )
+
+
+def _looping(e: Evidence, p: ResetPicture) -> bool:
+    return bool(e.kind) and not p.core_held and ((p.left and not p.late) or p.flickers or 2 <= p.in_reset < p.reads)
+
+
+def _after_start(e: Evidence) -> int:
+    """Resets between looks at the program that was just started; one that ends late is none."""
+    if e.kind or not e.outcome.proved:
+        return 0
+    looks = [bool(value & S_RESET_ST) for value in e.series("core.dhcsr")]
+    return sum(1 for index, look in enumerate(looks) if look and not all(looks[:index]))
+
+
+def resets_after_start(e: Evidence) -> Finding | None:
+    """The program was flashed and proved, and something resets it."""
+    count = _after_start(e)
+    if not count:
+        return None
+    looks = len(e.series("core.dhcsr"))
+    return found("reset-loop", LIKELY, f"after its start the new program was reset between {count} of {looks} looks")
 
 
 def _origin(e: Evidence, cause: str) -> Finding | None:
@@ -155,6 +176,9 @@ def brown_out(e: Evidence) -> Finding | None:
     fell = f"the probe saw between {min(volts):.2f} and {max(volts):.2f} V at its target-voltage pin" if dip >= _DIP else ""
     if by_flag is not None:
         return msgspec.structs.replace(by_flag, reasons=(*by_flag.reasons, *([fell] if fell else [])))
+    if e.flag("core.debug_lost") is True:
+        words = "debug mode, which this job had switched on, was off after the failure: only a power-on does that"
+        return found("brown-out", POSSIBLE if e.silent_in_reset else LIKELY, words, fell)
     power = [name for name in resets(e).new if name in POWER]
     if power:
         return found("brown-out", LIKELY, f"the reset-cause register shows {', '.join(power)}, which was not set at the first look", fell)
@@ -163,4 +187,4 @@ def brown_out(e: Evidence) -> Finding | None:
     return None
 
 
-ORIGIN_RULES = (watchdog, brown_out, lockup_reset, reset_by_pin)
+ORIGIN_RULES = (resets_after_start, watchdog, brown_out, lockup_reset, reset_by_pin)

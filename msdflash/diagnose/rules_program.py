@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from msdflash.chips.families import boot_rom, family_of_target
-from msdflash.diagnose.evidence import FAMILY, NO_NRESET, Evidence, is_register
+from msdflash.diagnose.evidence import FAMILY, Evidence, is_register
 from msdflash.diagnose.finding import Finding
 from msdflash.diagnose.rules_wires import NO_SUPPLY, mute
-from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, UNLIKELY, dp_words, found, hex32, sweep_words
+from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, dp_words, found, hex32, sweep_words
 
 CALL_FAILED = frozenset({"algo-fault", "algo-timeout", "algo-init", "erase", "program"})
 GUARD_FAULTS = 1 << 0 | 1 << 1 | 1 << 20
@@ -17,6 +17,8 @@ ALL_ONES = 0xFFFFFFFF
 
 def _only_without_program(e: Evidence) -> bool:
     """The port answered while the program did not run, and not otherwise."""
+    if any(good == reads for _, good, reads in e.sweep):
+        return False
     return e.silent and (e.dpidr_under_reset is not None or e.flag("swd.after_pulse") is True)
 
 
@@ -52,8 +54,6 @@ def _by_program(e: Evidence, cause: str, because: str) -> Finding | None:
         return None
     if not e.has("swd.dpidr_under_reset"):
         return found(cause, POSSIBLE, "it would look like this; not tried under reset")
-    if e.flag("nreset.pin_proven") and not e.silent_in_reset and e.probe_kind not in NO_NRESET:
-        return found(cause, UNLIKELY, "the debug port stayed silent while this probe held nRESET low")
     return found(cause, POSSIBLE, "silent under reset, too, but whether nRESET reaches the chip is not proven")
 
 

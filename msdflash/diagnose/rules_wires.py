@@ -146,6 +146,8 @@ def swd_open(e: Evidence) -> Finding | None:
         return None
     if "ack-0" in e.acks:
         return found("swd-open", UNLIKELY, "SWDIO is held low; an open wire floats high")
+    if "no-answer" in e.acks:
+        return found("swd-open", POSSIBLE, "an open wire gives no answer; what stood on SWDIO instead, a J-Link does not tell")
     return found("swd-open", POSSIBLE, "an open wire leaves SWDIO undriven, and that is what was read")
 
 
@@ -174,15 +176,14 @@ def debug_off(e: Evidence) -> Finding | None:
     """The port speaks under reset only, or may do so: deep sleep, or SWD pins taken by the program."""
     if not e.silent:
         return None
-    if e.dpidr_under_reset is not None:
+    if e.dpidr_under_reset is not None and not any(good == reads for _, good, reads in e.sweep):
         return found("debug-off", LIKELY, ack_words(e), dp_words(e), "so power and wires are fine while the program does not run")
     if e.flag("swd.after_pulse") is True:
         return found("debug-off", LIKELY, ack_words(e), "it answered right after a pulse on nRESET, before the program had run far")
     if any(good for _, good, _ in e.sweep):
         return None
     if e.has("swd.dpidr_under_reset"):
-        if e.flag("nreset.pin_proven") and not e.silent_in_reset:
-            return found("debug-off", UNLIKELY, "the debug port stayed silent while this probe held nRESET low")
+        # That the probe reads its pin back says nothing of the wire to the chip.
         return found("debug-off", POSSIBLE, "silent under reset, too, but whether nRESET reaches the chip is not proven")
     return found("debug-off", POSSIBLE, "deep sleep or re-used SWD pins look like this; not tried under reset")
 

@@ -20,6 +20,7 @@ class Phase(StrEnum):
     PINS = "pins"  # the probe is open and drives nothing yet
     PORT = "port"  # the first words with the debug port
     SILENT = "silent"  # only where the debug port did not answer
+    DARK = "dark"  # only where debug power is not acknowledged
     DEBUG = "debug"  # the debug port answers: is there power, and what is behind it
     CORE = "core"  # the processor
     CHIP = "chip"  # what the silicon says of itself
@@ -106,6 +107,8 @@ LADDER: tuple[Measurement, ...] = (
         ("swd.dpidr_under_reset", "swd.after_pulse"), 0.5,
         "that the program in the chip shut the port: deep sleep, or SWD pins used otherwise", Effect.RESET,
     ),
+    M("power-under-reset", Phase.DARK, "DPIDR and debug power once more, while this probe holds nRESET low",
+      ("swd.dpidr_under_reset", "dp.power_ack_under_reset"), 0.5, "that only the program in the chip stopped its clocks", Effect.RESET),
     M("nreset-connected", Phase.DEBUG, "nRESET, five times, connected", ("nreset.connected", "nreset.pin_proven"), 0.1,
       "a probe that pulls the line itself, or lifts one that the board holds weakly", probes=_PINS),
     M("debug-power", Phase.DEBUG, "power-up request and acknowledge in CTRL/STAT", ("dp.ctrl_stat", "dp.power_ack"), 0.3,
@@ -168,6 +171,10 @@ LADDER: tuple[Measurement, ...] = (
     # --- after a failure ----------------------------------------------------------------------------------------------------------
     M("sticky-flags", Phase.LINK, "CTRL/STAT as the failed access left it", ("dp.ctrl_stat",), 0.2,
       "whether the chip's bus refused the access or the wires damaged it", Effect.STICKY),
+    M("debug-kept", Phase.LINK, "after a new line reset: is the debug mode still on that this job had switched on",
+      ("core.debug_lost",), 0.5, "only a power-on clears it: the supply was gone for a moment", Effect.STICKY),
+    M("reset-cause-late", Phase.LINK, "the reset-cause register once more", ("reset.cause",), 0.2,
+      "a flag that is new names what reset the chip"),
     M("link-errors", Phase.LINK, "64 words of the ROM table, 100 times", ("swd.errors", "probe.errno"), 2.0,
       "how often the wires make errors, and of which kind; that nobody answers any more"),
     M("link-clocks", Phase.LINK, "after errors: the same words at 100 kHz, 1 MHz and 4 MHz, 20 times each", ("swd.sweep",), 1.5,
@@ -239,6 +246,7 @@ _TITLES = {
     Phase.PINS: "Pins, before this probe drives anything",
     Phase.PORT: "Debug port",
     Phase.SILENT: "Where the debug port is silent",
+    Phase.DARK: "Where debug power is not acknowledged",
     Phase.DEBUG: "Behind the debug port",
     Phase.CORE: "The processor",
     Phase.CHIP: "The chip",

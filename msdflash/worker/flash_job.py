@@ -36,7 +36,7 @@ from msdflash.worker.shared import SharedRaw, forget_cached, queued_writes, quic
 from msdflash.worker.trouble import classify, deepen
 from msdflash.worker.write import ALGORITHM_FAILED, Writer
 
-_LINK_MATTERS = {"transfer", "flash-read", "no-ap", "no-dp", "no-power-ack", "unexpected", "ram", "algo-readback", "verify", "no-halt"}
+_LINK_MATTERS = {"transfer", "flash-read", "no-ap", "unexpected", "ram", "algo-readback", "verify", "no-halt"}
 """Failures that a bad link can cause, too: then the link itself is measured."""
 
 

@@ -63,7 +63,7 @@ class Ladder:
             if left <= 0:
                 self.channel.log.append(f"no time was left for the measurement {item.id}")
                 return
-            if self.may(item):
+            if self.may(item) and NEEDED.get(item.id, _always)(self):
                 self._end = time.monotonic() + min(item.seconds, left)
                 if item.effect is Effect.RESET and item is not MAILBOX:  # that resets only what is shut
                     self.channel.touch(reset=True)
@@ -200,7 +200,22 @@ def _debug_power(ladder: Ladder) -> None:
     ladder.channel.measure("dp.ctrl_stat", status)
     ladder.channel.measure("dp.power_ack", acknowledged)
     if not acknowledged:
+        ladder.climb(Phase.DARK)
         raise StepFailed("no-power-ack", "the target did not acknowledge the request for debug power")
+
+
+def _power_under_reset(ladder: Ladder) -> None:
+    """A chip whose clocks its program stopped has them back while it is in reset."""
+    probe, raw = ladder.probe, ladder.raw
+    try:
+        probe.assert_reset(True)
+        time.sleep(0.02)
+        with contextlib.suppress(Exception):
+            ladder.channel.measure("swd.dpidr_under_reset", raw.identify() if measure.has_sequences(probe) else raw.attach())
+            raw.clear_sticky()
+            ladder.channel.measure("dp.power_ack_under_reset", raw.power_up()[0])
+    finally:
+        probe.assert_reset(False)
 
 
 def _access_port(ladder: Ladder) -> None:
@@ -301,6 +316,16 @@ def _sticky_flags(ladder: Ladder) -> None:
         measure.after_error(ladder.channel, ladder.raw)
 
 
+def _debug_kept(ladder: Ladder) -> None:
+    """Only after pyOCD's connection had switched debug mode on."""
+    measure.pick_up(ladder.raw)
+    if ladder.channel.step in _CONNECTED:
+        ladder.channel.measure("core.debug_lost", not ladder.raw.read32(DHCSR) & measure.C_DEBUGEN)
+
+
+_CONNECTED = frozenset({Step.CHECK, Step.PLAN, Step.LOAD, Step.ERASE, Step.PROGRAM, Step.VERIFY})
+
+
 def _link_errors(ladder: Ladder) -> None:
     measure.link_quality(ladder.channel, ladder.raw, seconds=ladder.left())
 
@@ -328,6 +353,7 @@ DOING: dict[str, Callable[[Ladder], None]] = {
     "nreset-silent": _nreset_silent,
     "target-voltage-again": _voltage("again"),
     "dpidr-under-reset": _under_reset,
+    "power-under-reset": _power_under_reset,
     "nreset-connected": _nreset_connected,
     "debug-power": _debug_power,
     "access-port": _access_port,
@@ -343,6 +369,8 @@ DOING: dict[str, Callable[[Ladder], None]] = {
     "flash-status": _flash_status,
     "write-protection": _write_protection,
     "sticky-flags": _sticky_flags,
+    "debug-kept": _debug_kept,
+    "reset-cause-late": _reset_cause_after,
     "link-errors": _link_errors,
     "link-clocks": _link_clocks,
     "target-voltage-after": _voltage("after the failure"),
@@ -351,6 +379,25 @@ DOING: dict[str, Callable[[Ladder], None]] = {
     "limits": lambda ladder: silicon.limits(ladder.channel, ladder.raw),
 }
 """Measurement -> what makes it. Those of the phases host, work, after and leave are made where the job is at that point."""
+
+
+def _always(_ladder: Ladder) -> bool:
+    return True
+
+
+def _no_clock_is_clean(ladder: Ladder) -> bool:
+    """Where the port answers at a lower clock, it says nothing that it answers under reset, too."""
+    cells = latest(tuple(ladder.channel.readings), "swd.sweep") or {}
+    return not any(good == reads for good, reads in cells.values())
+
+
+def _nobody_answered(ladder: Ladder) -> bool:
+    """An answer that is not DPIDR comes from somebody who hears the clock."""
+    return latest(tuple(ladder.channel.readings), "swd.ack") not in {"wait", "fault", "stlink-11", "stlink-16", "stlink-20"}
+
+
+NEEDED: dict[str, Callable[[Ladder], bool]] = {"clock-sweep": _nobody_answered, "dpidr-under-reset": _no_clock_is_clean}
+"""Measurements that are left out where what was measured already makes them pointless."""
 
 
 def connect_under_reset(ladder: Ladder) -> None:

@@ -305,8 +305,10 @@ _HOPELESS = 10
 
 
 def pick_up(raw: RawTarget) -> None:
-    """Make the link usable again after an error, as far as that goes."""
-    with contextlib.suppress(Exception):
-        raw.identify()
-        raw.clear_sticky()
-        raw.power_up()
+    """Make the link usable again after an error, as far as that goes: a line reset, else the probe's whole connection."""
+    for again in (raw.identify, raw.attach):
+        with contextlib.suppress(Exception):
+            again()
+            raw.clear_sticky()
+            if raw.power_up()[0]:
+                return

@@ -12,6 +12,7 @@ import msgspec
 
 from msdflash.diagnose.causes import CATALOGUE, UNEXPLAINED
 from msdflash.diagnose.causes_drive import DRIVE_CAUSES
+from msdflash.diagnose.causes_host import HOST_CAUSES
 from msdflash.diagnose.causes_image import IMAGE_CAUSES
 from msdflash.diagnose.finding import Confidence, Diagnosis
 from msdflash.diagnose.rules import diagnose
@@ -73,6 +74,9 @@ def _one_by_one(readings: dict[str, Any]) -> list[tuple[str, Any]]:
     twice = {"vtref", "reset.cause"}
     return [(name, item) for name, value in readings.items() for item in (value if name in twice and isinstance(value, list) else [value])]
 
+
+PACK_CAUSES = tuple(entry for entry in HOST_CAUSES if entry.id.startswith("pack-"))
+"""Proved by reading the pack, as those of the file are by reading the file."""
 
 S = Scene
 SCENES: tuple[Scene, ...] = (
@@ -596,7 +600,7 @@ def test_a_cause_that_the_check_proved_is_certain() -> None:
     facts = Reading(
         "image.facts", {"line": 12, "title": "a ZIP archive", "first": 0x2000_0000, "cause": "x", "aside": 1, "flash": [[0, 1]]}
     )
-    for entry in IMAGE_CAUSES:
+    for entry in (*IMAGE_CAUSES, *PACK_CAUSES):
         good = Outcome("1", failure=Failure(Step.IMAGE, "image", "line 12 is wrong", cause=entry.id), readings=(facts,))
         first = diagnose(good).first
         assert first is not None
@@ -610,5 +614,5 @@ def test_a_cause_that_the_check_proved_is_certain() -> None:
 
 
 def test_every_cause_has_a_scene() -> None:
-    told = {scene.cause for scene in SCENES} | {entry.id for entry in (*IMAGE_CAUSES, *DRIVE_CAUSES)}
+    told = {scene.cause for scene in SCENES} | {entry.id for entry in (*IMAGE_CAUSES, *DRIVE_CAUSES, *PACK_CAUSES)}
     assert set(CATALOGUE) - told == set()

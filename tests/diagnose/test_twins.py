@@ -206,14 +206,39 @@ def test_vtref_0_with_an_answering_chip_is_a_missing_wire_not_missing_power() ->
     assert standing(healthy) == {"vtref-not-wired": "certain"}
 
 
-def test_silence_under_reset_counts_only_where_the_wire_is_proven() -> None:
-    under: dict[str, Any] = SILENT | {"swd.dpidr_under_reset": None}
-    assert standing(job("stlink", "no-dp", under))["debug-off"] == "possible"
-    assert standing(job("cmsis-dap", "no-dp", under | {"nreset.undriven": [1] * 10, "nreset.pin_proven": True}))["debug-off"] == "unlikely"
-    assert (
-        standing(job("cmsis-dap", "no-dp", under | {"nreset.undriven": [1], "nreset.pin_proven": True}, target="nrf52840"))["debug-off"]
-        == "possible"
-    )
+def test_silence_under_reset_proves_nothing_while_the_wire_may_lead_nowhere() -> None:
+    """A read-back that works tells of the probe's end of nRESET: a wire that is off there reads high, too."""
+    under: dict[str, Any] = SILENT | {"swd.dpidr_under_reset": None, "swd.after_pulse": False}
+    for probe, more in (("stlink", {}), ("cmsis-dap", {"nreset.undriven": [1] * 10, "nreset.pin_proven": True})):
+        told = standing(job(probe, "no-dp", under | more))
+        assert told["debug-off"] == told["deep-sleep"] == told["swd-pins-taken"] == "possible"
+
+
+def test_a_port_that_answers_at_a_lower_clock_is_not_called_asleep() -> None:
+    """Under reset it was asked at the clock that the sweep had found clean."""
+    edges = {"swd.sweep": {"100000": [23, 23], "1000000": [0, 23], "4000000": [0, 23]}, "swd.dpidr_under_reset": DP}
+    told = standing(job("cmsis-dap", "no-dp", SILENT | edges))
+    assert told["link-noise"] == "certain"
+    assert not {"debug-off", "deep-sleep", "swd-pins-taken"} & set(told)
+
+
+def test_a_supply_that_broke_down_is_no_noise() -> None:
+    """The first access after it finds a port that has forgotten everything; afterwards the wires are as clean as before."""
+    gone = {"swd.dpidr": DP, "swd.ack": "no-ack", "core.debug_lost": True, "swd.errors": {"reads": 6400, "errors": 0, "kinds": {}}}
+    result = job("cmsis-dap", "transfer", gone, step=Step.ERASE)
+    told = standing(result)
+    assert result.first is not None
+    assert (result.first.cause, told["brown-out"]) == ("brown-out", "likely")
+    assert told["link-noise"] in ("possible", "unlikely")
+    assert standing(job("cmsis-dap", "transfer", gone, step=Step.ERASE, target="nrf52840"))["brown-out"] == "possible"
+
+
+def test_a_watchdog_that_outlives_the_new_program_is_told_after_a_good_flash() -> None:
+    looks = {"core.dhcsr": [RUNS, RUNS, RUNS, RESET, RUNS, RUNS], "chip.family": "nrf52"}
+    cell = {"reset.cause": {"flags": ["DOG"], "words": [2]}}
+    assert standing(job("cmsis-dap", "", looks | cell, running="running")) == {"watchdog": "likely", "reset-loop": "likely"}
+    late = {"core.dhcsr": [RESET, RESET, RUNS, RUNS, RUNS, RUNS]}  # our own reset, and a slow line
+    assert standing(job("cmsis-dap", "", late | cell, running="running")) == {}
 
 
 # --- locks, RAM, flash --------------------------------------------------------------------------------------------------------------
