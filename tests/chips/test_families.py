@@ -349,3 +349,47 @@ def run_program_page(target: str, unit: int, length: int, builtins: dict[str, An
     written = -(-length // unit) * unit
     assert bytes(cpu.mem_read(FLASH[0], written)) == data[:written]
     assert bytes(cpu.mem_read(FLASH[0] + written, 64)) == b"\xff" * 64
+
+
+# --- write protection, unique ids, order of work ----------------------------------------------------------------------------
+
+
+def test_every_family_that_is_flashed_says_how_it_protects() -> None:
+    """By a rule, or in words why there is nothing to be read."""
+    for family in FAMILIES:
+        if any(known.builtins for known in family.devices):
+            assert bool(family.wrp) != bool(family.wrp_none), family.id
+        assert all(length and length % 4 == 0 and start % 4 == 0 for start, length in family.uid), family.id
+
+
+@pytest.mark.parametrize(("kib", "part"), [(1024, "kinetis-k6x"), (128, "kinetis-kl2x"), (32, "kinetis-kl2x")])
+def test_kinetis_regions_are_a_32nd_of_the_flash(kib: int, part: str) -> None:
+    rule = BY_ID[part].wrp
+    assert rule is not None
+    share = kib * 1024 // 32
+    assert rule.protected((0xFFFF_FFFF,), (0, kib * 1024)) == ()
+    assert rule.protected((0x7FFF_FFF6,), (0, kib * 1024)) == ((0, share - 1), (3 * share, 4 * share - 1), (31 * share, 32 * share - 1))
+
+
+def test_nrf51_region_0() -> None:
+    rule = BY_ID["nrf51"].wrp
+    assert rule is not None
+    assert rule.protected((0xFFFF_FFFF,), (0, 0x40000)) == ()
+    assert rule.protected((0x18000,), (0, 0x40000)) == ((0, 0x17FFF),)
+    assert rule.gate is not None
+    assert rule.gate[0].of(0xFFFF_FF00) == rule.gate[1]
+
+
+def test_sectors_of_one_chip_take_different_times() -> None:
+    assert F4.timing is not None
+    assert [F4.timing.erase_of(kib * 1024) for kib in (16, 64, 128)] == [0.8, 2.4, 4.0]
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.critical], ids=lambda family: family.id)
+def test_critical_words_can_be_written_alone(family: Family) -> None:
+    assert family.timing is not None
+    for item in family.critical:
+        assert item.address % family.timing.unit == item.length % family.timing.unit == 0
+        assert item.address <= item.field.address < item.address + item.length
+        assert item.field.of(0xFFFF_FFFF) != item.open, "erased, it would stay open: then it is not critical"
+    assert family.program_chunk
