@@ -17,6 +17,7 @@ from msdflash.report import record as reports
 from msdflash.report.text import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from msdflash.daemon.acts import Acts
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 class Reporter:
     """Makes one board's answers. Used by the board's lane only. ``fail_txt``: the form of FAIL.TXT, ``long`` or ``two-line``."""
 
-    def __init__(self, board: BoardIdentity, logs: Path, acts: Acts, fail_txt: str = "long") -> None:
+    def __init__(self, board: BoardIdentity, logs: Path, acts: Acts, present: Callable[[], bool], fail_txt: str = "long") -> None:
         self._board = board
+        self._present = present
         self._two_line = fail_txt == "two-line"
         self._acts = acts
         self._logs = logs
@@ -93,6 +95,7 @@ class Reporter:
         board = self._board
         switches = self._acts.switches
         return details.DriveFacts(
+            present=self._present(),
             auto_reset=switches.auto_reset,
             automation=switches.automation,
             overflow=switches.overflow,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,10 +40,10 @@ log = logging.getLogger(__name__)
 logging.getLogger("watchdog").addHandler(logging.NullHandler())
 
 PROGRAM = "msdflash run"
-LOOK = 2.0
-"""Seconds between looks for new probes."""
-LISTS = 2
-"""Lists after each change: a device may be seen before the system has given it its permissions."""
+LOOK = 0.5
+"""Seconds between looks whether the system says that probes came or went. Such a look costs microseconds and no USB traffic."""
+LISTS = (0.0, 1.5)
+"""Seconds after a change at which probes are listed: a device may be seen before the system has given it its permissions."""
 END = 60.0
 """Seconds that lanes get to end: the engine's own limit for a job that is programming, and some more to publish."""
 
@@ -72,8 +73,17 @@ class _Board:
         self.holds = holds
         self.cancel = threading.Event()
         self.keeper: Keeper | None = None
+        self.present = True
         self.logs: dict[str, JobLog] = {}
         self.kept: dict[str, Path | None] = {}
+
+    def tell(self, *, present: bool) -> None:
+        """The probe is, or is not, connected now."""
+        if present != self.present:
+            self.present = present
+            log.info("%s: %s", self.identity.folder, "its probe is back" if present else "its probe is gone")
+            if self.keeper is not None:
+                self.keeper.refresh()
 
     def release(self) -> None:
         for hold in self.holds:
@@ -129,16 +139,15 @@ class Daemon:
 
     def wait(self, stop: threading.Event) -> None:
         """Serve until ``stop`` is set; take in probes that come, unless the boards were named."""
-        lists = 0
+        due: list[float] = []
         # Never without a limit: on Windows a signal is not seen while the main thread waits.
         while not stop.wait(min(LOOK, 0.5) if sys.platform == "win32" else LOOK):
-            if self._selection.serials:
-                continue
+            now = time.monotonic()
             if self._hint.changed():
-                lists = LISTS
-            if not lists:
+                due = [now + after for after in LISTS]
+            if not due or now < due[0]:
                 continue
-            lists -= 1
+            due.pop(0)
             try:
                 self._serve(self._list(), first=False)
             except MsdflashError as error:
@@ -156,6 +165,7 @@ class Daemon:
         for board in self._served.values():
             board.release()
         self._served.clear()
+        self._hint.close()
         for name in late:
             log.error("the lane of %s has not ended", name)
         return not late
@@ -175,6 +185,8 @@ class Daemon:
             for serial in found.keys() - self._present:
                 self._memory.replugged(serial)
         self._present = frozenset(found)
+        for serial, board in self._served.items():
+            board.tell(present=serial in found)
         # A unique id may be given in any case; what is listed is how it is spelt.
         spelt = {serial.casefold(): serial for serial in found}
         asked = [spelt.get(serial.casefold(), serial) for serial in self._selection.serials] or sorted(found)
@@ -213,6 +225,7 @@ class Daemon:
             holds.append(hold_probe(self._paths.runtime, identity.serial, PROGRAM))
             holds.append(hold_folder(self._paths.runtime, path, PROGRAM))
             board = _Board(identity, path, holds)
+            board.present = self._present is None or identity.serial in self._present
             lane = self._lane(board)
         except (MsdflashError, OSError) as error:
             for hold in holds:
@@ -232,7 +245,7 @@ class Daemon:
         state = self._paths.board(serial)
         folder = adopt(board.folder, serial, state)
         acts = Acts(state, serial, (*options.actions, *(("unlock",) if options.unlock != "never" else ())))
-        reporter = Reporter(board.identity, self._paths.logs, acts, fail_txt=options.fail_txt)
+        reporter = Reporter(board.identity, self._paths.logs, acts, lambda: board.present, fail_txt=options.fail_txt)
         connection = Connection(
             probe=serial,
             target=options.target,

@@ -37,6 +37,7 @@ class DriveFacts(msgspec.Struct, frozen=True):
         auto_reset, automation, overflow, incompatible, page_erase: switches, as DAPLink prints them.
         remount_count: grows by one with each finished drop.
         url: page of the board or the project.
+        present: the probe is connected.
         probe, target: names of what is behind the drive, or "".
         last: report of the last job, or None.
         why: name of the file that tells why the last job failed.
@@ -53,6 +54,7 @@ class DriveFacts(msgspec.Struct, frozen=True):
     page_erase: bool = True
     remount_count: int = 0
     url: str = BOARD_URL
+    present: bool = True
     probe: str = ""
     target: str = ""
     last: Report | None = None
@@ -103,6 +105,7 @@ def rows(facts: DriveFacts) -> list[tuple[str, str]]:
         ("Remount count", str(max(facts.remount_count, 0))),
         ("URL", safe(facts.url, 120)),
         ("Probe", safe(facts.probe, 100)),
+        ("Probe connected", _bit(facts.present)),
         ("Target", safe(facts.target, 60)),
         *_last(facts.last),
     ]

@@ -18,6 +18,7 @@ from msdflash.daemon.memory import Known, Memory
 from msdflash.daemon.owner import owner_of
 from msdflash.daemon.paths import Paths, find_paths
 from msdflash.daemon.run import Daemon, Selection
+from msdflash.daemon.uevents import UEvents, is_usb_change
 from msdflash.daemon.usbhint import UsbHint
 from msdflash.drive.folder import adopt
 from msdflash.engine.pool import Pool
@@ -105,6 +106,7 @@ def test_probes_that_come_later_are_served(
 ) -> None:
     monkeypatch.setattr("msdflash.daemon.run.LOOK", 0.05)
     daemon = serve()
+    daemon._hint.close()
     daemon._hint = UsbHint(folder=str(plugged.parent / "usb"), blind=0.05)
     daemon.start()
     assert daemon.boards == {}
@@ -115,6 +117,13 @@ def test_probes_that_come_later_are_served(
         plugged.write_text("AAAA111111 BBBB222222", encoding="ascii")
         eventually(lambda: len(daemon.boards) == 2, 10, "both boards")
         assert sorted(board.folder for board in daemon.boards.values()) == ["NUCLEO", "NUCLEO_222222"]
+        # One that leaves keeps its drive, which says so.
+        details = daemon.folder("BBBB222222") / "DETAILS.TXT"
+        eventually(lambda: details.exists() and b"Probe connected: 1" in details.read_bytes(), 10, "the drive")
+        plugged.write_text("AAAA111111", encoding="ascii")
+        eventually(lambda: b"Probe connected: 0" in details.read_bytes(), 10, "that it is gone")
+        plugged.write_text("AAAA111111 BBBB222222", encoding="ascii")
+        eventually(lambda: b"Probe connected: 1" in details.read_bytes(), 10, "that it is back")
     finally:
         stop.set()
         thread.join(10)
@@ -272,7 +281,32 @@ def test_owner_of_a_folder(tmp_path: Path) -> None:
     assert owner_of(tmp_path / "file") == ""
 
 
-def test_usb_hint(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("message", "counts"),
+    [
+        (b"add@/devices/pci0000:00/usb1/1-2\0ACTION=add\0SUBSYSTEM=usb\0DEVTYPE=usb_device\0SEQNUM=1\0", True),
+        (b"remove@/devices/pci0000:00/usb1/1-2\0ACTION=remove\0SUBSYSTEM=usb\0DEVTYPE=usb_device\0", True),
+        (b"add@/devices/pci0000:00/usb1/1-2/1-2:1.0\0ACTION=add\0SUBSYSTEM=usb\0DEVTYPE=usb_interface\0", False),
+        (b"change@/devices/pci0000:00/usb1/1-2\0ACTION=change\0DEVTYPE=usb_device\0", False),
+        (b"libudev\0\xfe\xed\xca\xfeDEVTYPE=usb_device\0", False),
+        (b"", False),
+    ],
+)
+def test_which_messages_of_the_kernel_count(message: bytes, counts: bool) -> None:
+    assert is_usb_change(message) is counts
+
+
+def test_the_kernel_is_listened_to_without_waiting() -> None:
+    events = UEvents()
+    assert events.heard() is False
+    events.close()
+    assert not events.alive
+    assert events.heard() is False
+
+
+def test_usb_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UEvents, "heard", lambda _self: False)  # this machine's own devices may come and go
+    monkeypatch.setattr(UEvents, "__init__", lambda self: setattr(self, "_socket", None))
     (tmp_path / "1-1").mkdir()
     hint = UsbHint(folder=str(tmp_path))
     assert not hint.changed()
@@ -306,6 +340,7 @@ def test_a_probe_that_is_late_in_the_list_is_not_missed(
     usb = tmp_path / "usb"
     usb.mkdir()
     daemon = serve()
+    daemon._hint.close()
     daemon._hint = UsbHint(folder=str(usb))
     daemon.start()
     listed = daemon._list

@@ -34,7 +34,7 @@ def context(remount: int) -> Context:
 
 @pytest.mark.parametrize("form", ["long", "two-line"])
 def test_both_files_come_and_go_together(tmp_path: Path, form: str) -> None:
-    reporter = Reporter(BoardIdentity("S1", "left", "LEFT"), tmp_path, Acts(tmp_path, "S1", ()), form)
+    reporter = Reporter(BoardIdentity("S1", "left", "LEFT"), tmp_path, Acts(tmp_path, "S1", ()), lambda: True, form)
     folder = adopt(tmp_path / "LEFT", "S1", tmp_path / "state")
     attic = Attic(tmp_path / "kept")
     bad, good = (reporter.answer(outcome, DROP, context(count)).publication for count, outcome in ((1, BAD), (2, GOOD)))

@@ -237,6 +237,7 @@ def test_details_in_daplinks_order() -> None:
     labels = [
         line.split(":")[0] for line in details.render(details.DriveFacts("9900", "x", "0.1.0")).splitlines() if not line.startswith("#")
     ]
+    assert labels.pop() == "Probe connected"
     assert labels == [
         "Build ID",
         "Unique ID",
