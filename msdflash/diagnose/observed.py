@@ -14,6 +14,7 @@ OBSERVED: dict[str, str] = {
     "image-needs-base": "field case FC-17 on the bench",
     "kinetis-security": "bench fault security",
     "link-noise": "bench fault noise",
+    "lpc55-debug-locked": "bench fault debug-lock",
     "no-probe": "bench: unplugged, and the system's own USB list asked",
     "no-target-power": "bench fault no-power, on an ST-LINK",
     "nrf-approtect": "bench fault approtect, on an nRF52840",

@@ -35,6 +35,7 @@ class Ladder:
     Attributes:
         silicon: what the chip's own registers say, as far as the climb has come.
         pin_proven: this probe's nRESET read-back was seen high in an earlier job.
+        holding: this probe holds nRESET low now: whatever is silent then may be so for that.
     """
 
     def __init__(self, channel: Channel, probe: DebugProbe, raw: RawTarget, *, pays: Effect, pin_proven: bool, target: str | None) -> None:
@@ -45,6 +46,7 @@ class Ladder:
         self.silicon = silicon.Silicon()
         self._pays = pays
         self.pin_proven = pin_proven
+        self.holding = False
         self._target = target
         self._kind = kind_of(probe)
         self._end = time.monotonic()
@@ -224,7 +226,11 @@ def _access_port(ladder: Ladder) -> None:
     ladder.channel.measure("ap.idr", idr)
     if idr != 0:
         ladder.channel.measure("ap.csw", ladder.raw.read_ap(AP_CSW))
-    elif mailbox.find(ladder.channel, ladder.raw) is None or not ladder.may(MAILBOX):
+        return
+    family = mailbox.find(ladder.channel, ladder.raw)
+    if family is not None and ladder.holding:
+        mailbox.announce(ladder.raw, family)
+    if family is None or not ladder.may(MAILBOX) or ladder.holding:
         raise StepFailed("no-ap", "there is no access port 0 behind the debug port")
 
 
@@ -419,13 +425,23 @@ def connect_under_reset(ladder: Ladder) -> None:
             dpidr = raw.identify() if measure.has_sequences(probe) else raw.attach()
             channel.measure("swd.dpidr", dpidr, "nRESET held low by this probe")
             channel.touch(connected=True)
+            ladder.holding = True
             ladder.behind()
             raw.write32(DHCSR, measure.DBGKEY | measure.C_DEBUGEN)
             raw.write32(measure.DEMCR, raw.read32(measure.DEMCR) | measure.VC_CORERESET)
         finally:
+            ladder.holding = False
             probe.assert_reset(False)
 
-    measure.link_step(channel, raw, "no-dp", "the debug port did not answer while nRESET was held low", under)
+    try:
+        measure.link_step(channel, raw, "no-dp", "the debug port did not answer while nRESET was held low", under)
+    except StepFailed as hidden:
+        if hidden.kind != "no-ap" or mailbox.find(channel, raw) is None:
+            raise
+        # In reset only the mailbox is there. Its own reset does what this one is for: the boot ROM waits, and no program has started.
+        measure.link_step(channel, raw, "transfer", "the boot ROM's mailbox does not work", lambda: mailbox.knock(channel, raw))
+        ladder.core()
+        return
     end = time.monotonic() + measure.HELD_PATIENCE
     message = "reading the core's state failed"
     while not measure.link_step(channel, raw, "transfer", message, lambda: raw.read32(DHCSR)) & measure.S_HALT:

@@ -38,6 +38,12 @@ def find(channel: Channel, raw: RawTarget) -> Family | None:
     return None
 
 
+def announce(raw: RawTarget, family: Family) -> None:
+    """While the chip is in reset: the boot ROM will listen when it starts, and start no program before."""
+    if family.mailbox is not None:
+        raw.write_ap(family.mailbox.status, family.mailbox.resynch, family.mailbox.ap)
+
+
 def knock(channel: Channel, raw: RawTarget) -> None:
     """Ask for a debug session, once more where that was refused; resets the chip. Sets ``mailbox.session``, and ``ap.idr`` anew.
 

@@ -10,12 +10,13 @@ import pytest
 
 from msdflash.chips import nxp
 from msdflash.image.segments import Image, Segment
-from msdflash.job.readings import latest
+from msdflash.job.readings import Effect, latest
 from msdflash.sim.board import Board
 from msdflash.sim.chips.lpc55 import Lpc55S69
 from msdflash.worker import erased, mailbox, memory, observe, plan, program, silicon, undo
 from msdflash.worker import target as targets
 from msdflash.worker.channel import Channel, StepFailed
+from msdflash.worker.ladder import Ladder, connect_under_reset
 from msdflash.worker.raw import RawTarget
 from msdflash.worker.write import Writer
 
@@ -192,6 +193,21 @@ def test_the_boot_rom_is_asked_twice_before_it_counts_as_a_refusal(
     with pytest.raises(StepFailed) as silent:
         mailbox.knock(channel, raw)
     assert silent.value.kind == "no-ap"
+
+
+def test_under_reset_means_before_the_program_starts(
+    board: Board, pyocd_session: Callable[..., Session], firmware: Callable[[str], bytes]
+) -> None:
+    """While this probe holds nRESET the processors are hidden; the mailbox's own reset is used instead."""
+    board.set_power(False)
+    board.soc.chip.flash.data[:1040] = firmware("blinky-m33")
+    board.set_power(True)
+    probe = pyocd_session(init_board=False, target_override="lpc55s69").probe
+    raw, channel = RawTarget(probe), Channel(io.BytesIO(), "1")
+    connect_under_reset(Ladder(channel, probe, raw, pays=Effect.RESET, pin_proven=False, target="lpc55s69"))
+    readings = tuple(channel.readings)
+    assert latest(readings, "mailbox.session") == [{"answer": 0, "idr": 0x84770001}]
+    assert (latest(readings, "core.cpuid"), raw.read32(0x20000108)) == (0x410FD213, 0)
 
 
 def test_the_new_program_runs(board: Board, job: Job, firmware: Callable[[str], bytes]) -> None:
