@@ -357,7 +357,8 @@ class Lane:
 
     def _order(self, drop: Drop, *, resumed: bool) -> FlashOrder | EraseOrder:
         if drop.action:
-            return EraseOrder(drop.id, self.config.connection, unlock=BY_NAME[drop.action].does is Does.UNLOCK)
+            unlock = BY_NAME[drop.action].does is Does.UNLOCK
+            return EraseOrder(drop.id, self.config.connection, unlock=unlock, beside=str(self._undo))
         return FlashOrder(
             job=drop.id,
             connection=self.config.connection,

@@ -66,11 +66,13 @@ class EraseOrder(msgspec.Struct, frozen=True, tag="erase"):
         job: job id.
         connection: probe and target.
         unlock: remove the read-out protection, which erases everything; a chip without one is left alone. Else: erase the whole flash.
+        beside: the board's folder for bytes beside an image; what is kept there of this chip goes with the rest. Or None.
     """
 
     job: str
     connection: Connection
     unlock: bool = False
+    beside: str | None = None
 
 
 class DiagnoseOrder(msgspec.Struct, frozen=True, tag="diagnose"):

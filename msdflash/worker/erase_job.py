@@ -8,7 +8,7 @@ from msdflash.chips.model import Family
 from msdflash.job.order import EraseOrder, FlashOrder
 from msdflash.job.outcome import Tried
 from msdflash.job.steps import Step
-from msdflash.worker import memory, plan, program, silicon, target
+from msdflash.worker import chipid, memory, plan, program, silicon, target
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.flash_job import FlashJob
 from msdflash.worker.write import Writer
@@ -18,7 +18,8 @@ class EraseJob(FlashJob):
     """The state of one such order while it runs: a flash job whose image is nothing."""
 
     def __init__(self, channel: Channel, order: EraseOrder) -> None:
-        super().__init__(channel, FlashOrder(order.job, order.connection, path="", name="", sha256="", unlock=order.unlock))
+        nothing = FlashOrder(order.job, order.connection, path="", name="", sha256="", unlock=order.unlock, beside=order.beside)
+        super().__init__(channel, nothing)
         self._only_unlock = order.unlock
 
     def run(self) -> None:
@@ -29,6 +30,8 @@ class EraseJob(FlashJob):
         if self._only_unlock:
             if not channel.changed.unlocked:
                 channel.tried.append(Tried("looked at the chip's protection twice", "it is open already: nothing was erased"))
+            else:
+                self.keeping.erased_as_ordered(chipid.unique_id(channel, self._raw(), self.silicon.family))
             channel.proved = True
             return
         self._connect()
@@ -39,6 +42,7 @@ class EraseJob(FlashJob):
             channel.unchanged = True
             channel.touch(verified=channel.changed.affected)
         channel.proved = True
+        self.keeping.erased_as_ordered(chipid.unique_id(channel, self._raw_on_session(), self.family))
         self._observe()
 
     def _blank(self) -> list[plan.RegionPlan]:

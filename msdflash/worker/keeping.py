@@ -65,6 +65,8 @@ class Keeping:
         if strangers:
             told = f"{len(strangers)} file(s) belong to another chip, {strangers[-1]} the newest: kept, not written"
             self._channel.tried.append(Tried(_LOOKED, told))
+        if self._channel.changed.unlocked:  # what was on the chip is gone as ordered
+            kept.forget()
         self._lost_before = kept.pending()
 
         def look(address: int) -> tuple[plan.RegionPlan, plan.Sector] | None:
@@ -81,6 +83,11 @@ class Keeping:
         if found.foreign:
             self._channel.tried.append(Tried(_LOOKED, f"{found.foreign} hold something else by now, and were left alone"))
         return found.plans
+
+    def erased_as_ordered(self, chip: str | None) -> None:
+        """The whole chip was erased on order: nothing that was on it comes back."""
+        if self._order.beside is not None:
+            undo.Undo(Path(self._order.beside), chip, self._order.job).forget()
 
     def keep(self, plans: list[plan.RegionPlan], image: Image) -> None:
         """Write down what the plans put at risk, before anything is changed.
@@ -106,8 +113,7 @@ class Keeping:
     def settle(self) -> None:
         """All is proved: nothing needs to be kept any more."""
         if self._undo is not None:
-            with contextlib.suppress(OSError):
-                self._undo.keep(())
+            self._undo.forget()
         if self._back:
             result = f"{self._back} had been erased when that was cut off or failed; they are put back"
             self._channel.tried.append(Tried(_LOOKED, result))
@@ -123,8 +129,7 @@ class Keeping:
             return
         if not (changed.erased or changed.programmed):
             if not self._back and self._undo is not None:
-                with contextlib.suppress(OSError):
-                    self._undo.keep(())
+                self._undo.forget()
             return
         critical = family is not None and bool(family.critical)
         if not self.pieces and not critical:

@@ -64,6 +64,11 @@ class Undo:
             return ()
         return kept.pieces if kept.chip == self._chip else ()
 
+    def forget(self) -> None:
+        """Nothing is kept any more. A file that cannot be removed is one that the next job reads, compares and settles."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
     def strangers(self) -> tuple[str, ...]:
         """Names of the files that belong to other chips, oldest first. They are never written to this one."""
         with contextlib.suppress(OSError):
