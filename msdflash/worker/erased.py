@@ -8,7 +8,7 @@ which they were. They are never called equal to 0xFF: what must stand there is c
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from msdflash.chips.model import BlankCheck
@@ -46,6 +46,7 @@ class Guard:
         self._base = rule.secure if secure else rule.base
         self.blank: set[int] = set()
         self.broken: set[int] = set()
+        self._expected: set[int] = set()
 
     def covers(self, address: int) -> bool:
         """Whether an address lies in the flash."""
@@ -70,17 +71,31 @@ class Guard:
                 return
             at = used + page
 
+    def expect(self, address: int, length: int, blank: Iterable[int]) -> None:
+        """The next read of a range is about pages that were just written, but for those at these offsets, which must be erased.
+
+        Pages that should be erased are asked for together; the others are read, and only asked for where that fails.
+        """
+        pages = self.pages(address, length)
+        self.blank.difference_update(pages)
+        self.blank.update(address + offset for offset in blank)
+        self._expected.update(pages)
+
+    def _check_expected(self, address: int, length: int) -> None:
+        page = self.rule.page
+        self.broken.difference_update(self.pages(address, length))
+        erased = [one for one in self.pages(address, length) if one in self.blank]
+        for first in (one for one in erased if one - page not in self.blank or one == erased[0]):
+            end = first
+            while end in self.blank and end < address + length:
+                end += page
+            if self._first_used(first, end) is not None:
+                self.ask(first, end - first)
+
     def _first_used(self, start: int, end: int) -> int | None:
         """The first page in a range that is not erased."""
         rule, port = self.rule, self._port
-        at = start
-        for register, value in (
-            (rule.start, rule.unit(start)),
-            (rule.stop, rule.unit(end - 1)),
-            (rule.clear, rule.done | rule.failed | rule.refused),
-            (rule.command, rule.check),
-        ):
-            port.write32(self._base + register, value)
+        self._order(start, end)
         give_up = time.monotonic() + _PATIENCE
         while True:
             later = port.read32(self._base + rule.status, now=False), port.read32(self._base + rule.found, now=False)
@@ -100,9 +115,25 @@ class Guard:
             raise StepFailed("flash-read", f"the flash controller names a page at 0x{at:08X} that it was not asked for", address=start)
         return at
 
+    def _order(self, start: int, end: int) -> None:
+        """Tell the controller to check a range."""
+        rule = self.rule
+        for register, value in (
+            (rule.start, rule.unit(start)),
+            (rule.stop, rule.unit(end - 1)),
+            (rule.clear, rule.done | rule.failed | rule.refused),
+            (rule.command, rule.check),
+        ):
+            self._port.write32(self._base + register, value)
+
     def read(self, words: Words, address: int, length: int) -> bytes:
         """Bytes of a range, fillers for erased and broken pages; only written pages are read."""
-        self.ask(address, length)
+        pages = self.pages(address, length)
+        if self._expected.issuperset(pages):
+            self._check_expected(address, length)
+        else:
+            self.ask(address, length)
+        self._expected.difference_update(pages)
         content = bytearray(FILLER * length)
         for first, end in self._written(address, length):
             try:
@@ -135,7 +166,8 @@ class Guard:
             except Exception as error:
                 if classify(error).kind != "fault":
                     raise
-                self.broken.add(page)
+                unwritten = self._first_used(page, page + self.rule.page) is None
+                (self.blank if unwritten else self.broken).add(page)
 
     def blank_in(self, address: int, length: int) -> tuple[int, ...]:
         """Offsets of the pages of a range that were erased when it was last read."""

@@ -144,6 +144,10 @@ def verify(channel: Channel, target: Any, plan: RegionPlan) -> list[tuple[Sector
 
     for length, part in runs([(sector.address, len(sector.new)) for sector in plan.sectors]):
         base = part[0][0]
+        guard = guard_of(target)
+        if guard is not None:
+            for address, size in part:
+                guard.expect(address, size, by_address[address].left)
         content = memory.read(target, base, length, advance)
         for address, size in part:
             sector = by_address[address]
