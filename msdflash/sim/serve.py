@@ -29,7 +29,7 @@ import msgspec
 
 from msdflash.sim.client import ALREADY_SERVED, bus_folder
 from msdflash.sim.spec import BoardSpec, Fault, SpecError, parse, parse_fault
-from msdflash.sim.usb import cmsisdap, stlink
+from msdflash.sim.usb import cmsisdap, jlink, stlink
 from msdflash.sim.usb.device import Device
 from msdflash.sim.usb.faults import USB_FAULTS
 from msdflash.sim.usb.hosttree import HostTree
@@ -122,6 +122,7 @@ class Bench:
         self._touched = time.monotonic()
         self._restore()
         self.device = self._build()
+        self._serial = self.device.description.serial
         # A short name: a Unix socket's whole path has to fit into about a hundred bytes.
         self._socket_path = bus / f"{hashlib.sha256(spec.serial.encode()).hexdigest()[:12]}.sock"
         self._socket_path.unlink(missing_ok=True)
@@ -244,8 +245,8 @@ class Bench:
         self._return_ms = None
         self._tree.let_go()
         self.hub.tell_bindings()
-        if self.device.description.serial != self.spec.serial:
-            self.name(self.spec.serial)
+        if self.device.description.serial != self._serial:
+            self.name(self._serial)
         if self._return_at is not None:
             self._plug()
 
@@ -315,6 +316,8 @@ class Bench:
             model = stlink.MODELS[spec.probe]
             link = stlink.StLink(model, self._board.port, kind.mbed_id, not kind.st_chip, self._pass_time)
             return Device(stlink.description(model, spec.serial), link)
+        if spec.probe == jlink.KIND:
+            return Device(jlink.description(spec.serial), jlink.JLink(self._board.port, self._pass_time))
         profile = cmsisdap.PROFILES[spec.probe]
         identity = cmsisdap.Identity(spec.serial, board_vendor=kind.vendor, board_name=kind.title, target_name=kind.part)
         dap = cmsisdap.CmsisDap(self._board.port, profile, identity, self._pass_time)

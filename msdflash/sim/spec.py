@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from msdflash.sim.boards import BOARDS, BoardKind
 from msdflash.sim.usb.cmsisdap import PROFILES
 from msdflash.sim.usb.faults import USB_FAULTS
+from msdflash.sim.usb.jlink import KIND as JLINK
 from msdflash.sim.usb.stlink import MODELS
 
 
@@ -19,7 +20,7 @@ class SpecError(ValueError):
     """The text asks for something that the bench does not have; the message says what it has."""
 
 
-PROBES = (*PROFILES, *MODELS)
+PROBES = (*PROFILES, *MODELS, JLINK)
 DEFAULT_PROBE = "cmsis-dap"
 
 
@@ -77,11 +78,13 @@ def default_serial(board: str, probe: str) -> str:
     """The serial of a board that got none: always the same for the same board and probe, in the form of the probe's maker.
 
     DAPLink: 48 hex digits, Mbed board id first and the interface chip's id last. ST-LINK: 24 (a serial of 12 characters would be taken
-    for the unprintable one of an old ST-LINK/V2 and changed by clients).
+    for the unprintable one of an old ST-LINK/V2 and changed by clients). J-Link: a number of nine digits.
     """
     digest = hashlib.sha256(f"msdflash bench {board} {probe}".encode()).hexdigest()
     if probe in MODELS:
         return digest[:24].upper()
+    if probe == JLINK:
+        return str(600_000_000 + int(digest[:8], 16) % 100_000_000)
     return f"{BOARDS[board].mbed_id}0221{digest[:32]}{PROFILES[probe].hic}".lower()
 
 

@@ -21,7 +21,7 @@ from pyocd.probe.stlink.usb import STLinkUSBInterface
 
 from msdflash.job.order import Connection
 from msdflash.job.outcome import ListedProbe, ProbeFacts
-from msdflash.worker import hostusb, packs
+from msdflash.worker import hostusb, jlink, packs
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.trouble import Trouble, classify, deepen
 
@@ -198,7 +198,8 @@ def _open(channel: Channel, probe: DebugProbe, options: dict[str, Any], nodes: S
             return session
         except Exception as error:
             trouble = deepen(classify(error), probe)
-            holders = [who for node in nodes if (who := hostusb.holder(node))] if trouble.errno in (errno.EBUSY, errno.EACCES) else []
+            asked = trouble.errno in (errno.EBUSY, errno.EACCES) or jlink.is_jlink(probe)  # whose library gives words instead of a number
+            holders = [who for node in nodes if (who := hostusb.holder(node))] if asked else []
             if trouble.errno == errno.EBUSY and not holders and time.monotonic() < end:
                 with contextlib.suppress(Exception):
                     probe.close()

@@ -14,7 +14,7 @@ from pyocd.coresight.ap import APv1Address
 from pyocd.coresight.dap import DPConnector
 from pyocd.probe.debug_probe import DebugProbe
 
-from msdflash.worker import drops
+from msdflash.worker import drops, jlink
 
 DP_ABORT = 0x0
 DP_IDR = 0x0
@@ -44,7 +44,7 @@ class RawTarget:
     """
 
     def __init__(self, probe: DebugProbe) -> None:
-        self._probe = probe
+        self._probe: Any = jlink.explained(probe)
         self._select: int | None = None
         self._memory: Any = None
         self._csw_set = False

@@ -18,6 +18,8 @@ import msgspec
 import usb.core
 from pyocd.core import exceptions
 
+from msdflash.worker import jlink
+
 _STLINK_CODE = re.compile(r"STLink error \((\d+)\)")
 _UNEXPECTED_ACK = re.compile(r"Unexpected ACK '(\d+)'")
 _GONE = {errno.ENODEV, errno.EIO, errno.ENOENT, errno.ESHUTDOWN}
@@ -29,7 +31,8 @@ class Trouble(msgspec.Struct, frozen=True):
     Attributes:
         kind: ``usb`` (the probe itself), ``link`` (the debug port did not answer properly), ``fault`` (the target's bus refused),
             ``wait`` (the bus stalled), ``other``.
-        ack: word for the reading ``swd.ack``: ``no-ack``, ``ack-N``, ``wait``, ``fault``, ``parity``, ``stlink-N`` or "".
+        ack: word for the reading ``swd.ack``: ``no-ack``, ``ack-N``, ``wait``, ``fault``, ``parity``, ``stlink-N``, ``no-answer`` and
+            ``unspecified`` (J-Link) or "".
         errno: error number of the USB transfer, or None.
         text: the error's own words, with its type.
     """
@@ -58,6 +61,9 @@ def classify(error: BaseException) -> Trouble:
             return Trouble("usb", "", item.errno or errno.EIO, text)
         if isinstance(item, PermissionError):
             return Trouble("usb", "", errno.EACCES, text)
+    for item in chain(error):
+        if (number := jlink.usb_errno(item)) is not None:
+            return Trouble("usb", "", number, text)
     return _classify_link(error, text)
 
 
@@ -70,10 +76,14 @@ def _words(error: BaseException) -> str:
 
 
 def deepen(trouble: Trouble, probe: Any) -> Trouble:
-    """The error that ended pyOCD's reading thread, where its caller was told less: no error number, or a time-out that was none.
+    """What else can be known: the error that ended pyOCD's reading thread, or what the debug port says after a J-Link's error.
 
-    ``probe`` is pyOCD's probe object or None. Its CMSIS-DAP interfaces keep that error (``_read_thread_exception``) until they are closed.
+    The first where its caller was told less: no error number, or a time-out that was none. ``probe`` is pyOCD's probe object or None.
+    Its CMSIS-DAP interfaces keep that error (``_read_thread_exception``) until they are closed.
     """
+    if trouble.ack == "unspecified" and jlink.is_jlink(probe):
+        found = classify(jlink.why(probe))
+        return msgspec.structs.replace(found, text=f"{trouble.text}; {found.text}")
     lost = getattr(getattr(getattr(probe, "_link", None), "_interface", None), "_read_thread_exception", None)
     if not isinstance(lost, usb.core.USBError) or trouble.errno not in (None, errno.ETIMEDOUT):
         return trouble
@@ -89,6 +99,10 @@ def is_nonsense(error: BaseException) -> bool:
 def _classify_link(error: BaseException, text: str) -> Trouble:
     for item in chain(error):
         message = str(item)
+        if jlink.NO_ANSWER in message:
+            return Trouble("link", "no-answer", None, text)
+        if jlink.is_unspecified(item.__cause__ or item):
+            return Trouble("link", "unspecified", None, text)
         if match := _STLINK_CODE.search(message):
             return _stlink(int(match.group(1)), item, text)
         if isinstance(item, exceptions.TransferFaultError):

@@ -239,6 +239,8 @@ class Stage:
 
 def serial_of(name: str, spec: str) -> str:
     """A serial in the form of the probe's maker that tells the boards of a stage apart."""
+    if "probe=jlink" in spec:
+        return str(600_000_000 + int.from_bytes(name.encode()[-3:], "big"))
     digits = name.encode().hex()
     mbed_id = BOARDS[spec.partition(",")[0]].mbed_id
     return digits.ljust(24, "0")[:24].upper() if "stlink" in spec else (mbed_id + digits.ljust(44, "0"))[:48]

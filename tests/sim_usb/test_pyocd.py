@@ -141,13 +141,16 @@ def test_without_the_variable_nothing_is_loaded_and_nothing_changes() -> None:
     assert done.stderr == ""
 
 
-def test_with_the_variable_only_the_bench_is_loaded_and_no_probe_class_is_added(run: Run) -> None:
-    done = run("-c", LOADED + "; from pyocd.probe.aggregator import PROBE_CLASSES; print('msdflash_sim' in PROBE_CLASSES)")
+def test_with_the_variable_only_the_bench_is_loaded_and_no_probe_class_of_ours_is_added(run: Run) -> None:
+    code = (
+        "; from pyocd.probe.aggregator import PROBE_CLASSES as found; print({each.__module__.partition('.')[0] for each in found.values()})"
+    )
+    done = run("-c", LOADED + code)
     modules, added = done.stdout.splitlines()
-    allowed = ("msdflash.sim.pyocd_plugin", "msdflash.sim.usb")
+    allowed = ("msdflash.sim.pyocd_plugin", "msdflash.sim.usb", "msdflash.sim.port")
     assert all(name in ("msdflash", "msdflash.sim") or name.startswith(allowed) for name in json.loads(modules.replace("'", '"')))
     assert "msdflash.sim.usb.backend" in modules
-    assert added == "False"
+    assert added == "{'pyocd'}"
     assert done.stderr == ""
 
 

@@ -10,6 +10,7 @@ from msdflash.sim import faults
 from msdflash.sim.boards import BOARDS
 from msdflash.sim.spec import PROBES, BoardSpec, Fault, SpecError, default_serial, parse
 from msdflash.sim.usb.faults import USB_FAULTS
+from msdflash.sim.usb.jlink import KIND as JLINK
 from msdflash.sim.usb.stlink import MODELS
 
 
@@ -34,16 +35,16 @@ def test_default_serials_look_like_their_makers() -> None:
     assert len(set(serials.values())) == len(PROBES)
     for probe, serial in serials.items():
         # 12 characters would be taken for an old ST-LINK/V2's unprintable serial.
-        assert len(serial) == (24 if probe in MODELS else 48)
-        assert int(serial, 16)
-        assert probe in MODELS or serial.startswith("0765")
+        assert len(serial) == (24 if probe in MODELS else 9 if probe == JLINK else 48)
+        assert int(serial, 10 if probe == JLINK else 16)
+        assert probe in (*MODELS, JLINK) or serial.startswith("0765")
 
 
 def test_mistakes_are_told_with_what_is_allowed() -> None:
     for text, says in (
         ("", "nucleo-l476rg"),
         ("nucleo", "nucleo-l476rg"),
-        ("nucleo-l476rg,probe=jlink", "stlink-v3"),
+        ("nucleo-l476rg,probe=picoprobe", "stlink-v3"),
         ("nucleo-l476rg,colour=red", "probe, serial, fault, time"),
         ("nucleo-l476rg,probe", "KEY=VALUE"),
         ("nucleo-l476rg,probe=stlink-v3,probe=cmsis-dap", "twice"),
