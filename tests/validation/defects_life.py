@@ -68,7 +68,7 @@ def _boot0_low(self: stm32life.Boot, _cause: str) -> None:
 LIFE = (
     Mutant(
         "sleep-clocked", "plain sleep leaves a debugger its bus without DBG_SLEEP", "RM0090 38.16.3",
-        "test_life.py::test_plain_sleep_keeps_the_debugger_waiting_without_dbg_sleep",
+        "test_life.py::test_plain_sleep_keeps_the_debugger_waiting_without_dbg_sleep[stm32l4]",
         ((stm32life.Sleep, "_clocked", instead(_always_clocked)),),
     ),
     Mutant(
@@ -77,19 +77,21 @@ LIFE = (
     ),
     Mutant(
         "stop-answers", "in Stop a debugger gets its power as if nothing were", "RM0090 5.3",
-        "test_life.py::test_stop_ends_debugging_unless_dbg_stop_is_set", ((soc.Soc, "settle_port", after(_grants_power)),),
+        "test_life.py::test_stop_ends_debugging_unless_dbg_stop_is_set[stm32l4]", ((soc.Soc, "settle_port", after(_grants_power)),),
     ),
     Mutant(
-        "dbg-stop-ignored", "DBG_STOP changes nothing", "RM0090 38.16.3", "test_life.py::test_stop_ends_debugging_unless_dbg_stop_is_set",
+        "dbg-stop-ignored", "DBG_STOP changes nothing", "RM0090 38.16.3",
+        "test_life.py::test_stop_ends_debugging_unless_dbg_stop_is_set[stm32l4]",
         ((stm32life.Sleep, "_falls", _heeds_no_debug_bit),),
     ),
     Mutant(
-        "standby-is-stop", "Standby is no deeper than Stop", "RM0090 5.3.5", "test_life.py::test_standby_is_silent_and_a_reset_ends_it",
+        "standby-is-stop", "Standby is no deeper than Stop", "RM0090 5.3.5",
+        "test_life.py::test_standby_is_silent_and_a_reset_ends_it[stm32f1-standby]",
         ((stm32life.Sleep, "_falls", _stops_at_most),),
     ),
     Mutant(
         "standby-forgets-nothing", "what has no supply in Standby keeps its state", "RM0090 5.3.5",
-        "test_life.py::test_standby_is_silent_and_a_reset_ends_it", ((soc.Soc, "_come_back", instead(nothing)),),
+        "test_life.py::test_standby_is_silent_and_a_reset_ends_it[stm32f1-standby]", ((soc.Soc, "_come_back", instead(nothing)),),
     ),
     Mutant(
         "off-is-for-good", "a debugger does not wake an nRF from System OFF", "nRF52840 PS, System OFF",
@@ -97,7 +99,7 @@ LIFE = (
     ),
     Mutant(
         "pins-kept", "the debug port keeps PA13 and PA14 whatever the ports say", "RM0351 8.3.1",
-        "test_life.py::test_a_program_can_hold_swdio_low", ((stm32life.Pins, "_moder", instead(nothing)),),
+        "test_life.py::test_a_program_can_hold_swdio_low[stm32l4]", ((stm32life.Pins, "_moder", instead(nothing)),),
     ),
     Mutant(
         "swj-cfg-ignored", "SWJ_CFG of an F1 changes nothing", "RM0008 9.3.5",
@@ -105,25 +107,25 @@ LIFE = (
     ),
     Mutant(
         "ports-come-up-zero", "all ports are inputs after reset, the debug pins too", "RM0090 8.4.1",
-        "test_life.py::test_ports_come_up_with_their_reset_values", ((stm32life.Pins, "reset", instead(nothing)),),
+        "test_life.py::test_ports_come_up_with_their_reset_values[stm32f4]", ((stm32life.Pins, "reset", instead(nothing)),),
     ),
     Mutant(
         "dog-never-bites", "a watchdog that ran down resets nothing", "RM0090 21.3",
-        "test_life.py::test_the_watchdog_of_an_nrf_outlasts_a_soft_reset", ((watchdogs.Counter, "bite", instead(nothing)),),
+        "test_life.py::test_the_watchdog_of_an_nrf_outlasts_a_soft_reset", ((watchdogs.Counter, "bite", instead(watchdogs.Counter.stop)),),
     ),
     Mutant(
         "dog-always-frozen", "a halted core stops the watchdog, whatever DBGMCU says", "RM0090 38.16.4",
-        "test_life.py::test_a_halted_core_is_reset_unless_the_watchdog_is_frozen",
+        "test_life.py::test_a_halted_core_is_reset_unless_the_watchdog_is_frozen[stm32f1]",
         ((watchdogs, "_halted_and", instead(_frozen_when_halted)),),
     ),
     Mutant(
         "dog-never-frozen", "the freeze bits of DBGMCU change nothing", "RM0090 38.16.4",
-        "test_life.py::test_a_halted_core_is_reset_unless_the_watchdog_is_frozen",
+        "test_life.py::test_a_halted_core_is_reset_unless_the_watchdog_is_frozen[stm32f1]",
         ((watchdogs, "_halted_and", instead(lambda *_: lambda: False)),),
     ),
     Mutant(
         "time-needs-the-core", "no time passes for anybody while the core is halted", "RM0090 38.16.4",
-        "test_life.py::test_a_halted_core_is_reset_unless_the_watchdog_is_frozen", ((core.Core, "_stand", instead(nothing)),),
+        "test_life.py::test_a_halted_core_is_reset_unless_the_watchdog_is_frozen[stm32f1]", ((core.Core, "_stand", instead(nothing)),),
     ),
     Mutant(
         "flash-takes-no-time", "no watchdog counts while flash is erased", "DS10198; RM0351 32.3",
@@ -142,7 +144,7 @@ LIFE = (
         "test_life.py::test_the_cop_of_a_kl25z_is_configured_once", ((watchdogs.Cop, "store", after(_opens_again)),),
     ),
     Mutant(
-        "boot0-ignored", "BOOT0 changes nothing", "RM0090 2.4", "test_life.py::test_boot0_high_starts_the_boot_loader",
+        "boot0-ignored", "BOOT0 changes nothing", "RM0090 2.4", "test_life.py::test_boot0_high_starts_the_boot_loader[stm32l0]",
         ((stm32life.Boot, "reset", before(_boot0_low)),),
     ),
     Mutant(

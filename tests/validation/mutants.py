@@ -61,7 +61,7 @@ class Judge:
             return True
         self.sound.append(name)
         for mutant in self.mutants:
-            if self.every or name.partition("[")[0] == mutant.killer:
+            if self.every or mutant.killer in (name, name.partition("[")[0]):
                 if not self.every and self.killed[mutant.name]:
                     continue
                 with mutant.applied():
