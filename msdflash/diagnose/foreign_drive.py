@@ -20,7 +20,7 @@ _RETRY_TEXT = "It comes from the way in which the computer wrote the file, not f
 _KNOWN: dict[str, tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]] = {
     "ERROR_FAILURE": ((), "The probe's firmware was built without a target.", ("a probe firmware that is made for no board",), ()),
     "ERROR_INTERNAL": (
-        ("image-outside-flash", "unexplained"),
+        ("image-outside-flash",),
         "The drive's ASSERT.TXT, if there is one, names a file and a line of the probe's firmware.",
         ("records of the hex file in falling order of address, with older DAPLink firmware",),
         ("https://github.com/ARMmbed/DAPLink/issues/506", "https://github.com/ARMmbed/DAPLink/issues/951"),

@@ -7,6 +7,7 @@ they say, and admits ``unexplained`` where nothing explains the failure. The wor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from msdflash.diagnose.causes import CATALOGUE, UNEXPLAINED
@@ -94,11 +95,22 @@ def _stated(evidence: Evidence) -> Finding | None:
     if failure is None or not failure.cause or failure.cause not in CATALOGUE:
         return None
     facts = evidence.table("image.facts") | evidence.table("pack.facts")
-    told = ", ".join(f"{key} {_fact(key, value)}" for key, value in facts.items() if isinstance(value, (str, int, float)))
+    said = failure.message.lower()
+    told = ", ".join(
+        f"{key} {_fact(key, value)}" for key, value in facts.items() if isinstance(value, (str, int, float)) and not _is_said(value, said)
+    )
     reasons = tuple(text for text in (failure.message[:300], told[:300]) if text)
     # That a table does not fit this chip is measured; that it was made for another one follows from where else it would fit.
     sure = Confidence.LIKELY if facts.get("fits") else Confidence.CERTAIN
     return Finding(failure.cause, sure, reasons, {"step": evidence.step} | facts)
+
+
+def _is_said(value: str | float, said: str) -> bool:
+    """A value stands in the message already, in whatever form."""
+    forms = [str(value).lower()]
+    if isinstance(value, int) and not isinstance(value, bool):
+        forms += [f"0x{value:x}", f"0x{value:02x}", f"0x{value:08x}", *([f"'{chr(value).lower()}'"] if 32 < value < 127 else [])]
+    return any(re.search(rf"(?<![0-9a-z]){re.escape(form)}(?![0-9a-z])", said) for form in forms)
 
 
 def _fact(key: str, value: object) -> str:

@@ -21,6 +21,8 @@ import msgspec
 from msdflash.diagnose.causes import CATALOGUE
 from msdflash.diagnose.finding import Confidence, Diagnosis, Finding
 from msdflash.diagnose.rules import diagnose
+from msdflash.errors import ImageError
+from msdflash.image.decode import decode
 from msdflash.job.outcome import Changed, Failure, ImageFacts, Outcome, ProbeFacts, TargetFacts
 from msdflash.job.readings import Reading
 from msdflash.job.steps import Step
@@ -133,6 +135,20 @@ SAMPLES = {
 }
 
 
+FILES = {
+    "image-empty": ("blinky.hex", b":00000001FF\n"),
+    "image-truncated": ("blinky.hex", b":0400000001020304F2\n"),
+    "hex-checksum": ("blinky.hex", b":0400000001020304F3\n:00000001FF\n"),
+    "hex-syntax": ("blinky.hex", b":0400000001020304F2\nhello\n:00000001FF\n"),
+    "srec-checksum": ("blinky.srec", b"S1070000010203040E\nS9030000FC\n"),
+    "srec-syntax": ("blinky.srec", b"S107000001020304EE\nhello\nS9030000FC\n"),
+    "image-overlap": ("blinky.hex", b":0400000001020304F2\n:0400000001020305F1\n:00000001FF\n"),
+    "half-download": ("blinky.hex.crdownload", b":0400000001020304F2\n:00000001FF\n"),
+    "image-unknown-format": ("blinky.hex", b"PK\x03\x04" + bytes(60)),
+}
+"""Files that the decoder itself refuses, for examples with its own words."""
+
+
 def example_for(cause: str) -> Example:
     """An example out of the cause's scene; for one without a scene the cause alone, with sample values."""
     made = scenes()
@@ -140,6 +156,13 @@ def example_for(cause: str) -> Example:
     if scene is not None:
         diagnosis = diagnose(made.outcome(scene, scene.readings, scene.kind))
         return Example(str(scene.step), scene.kind, scene.probe, diagnosis, scene.readings, scene.running)
+    if cause in FILES:
+        try:
+            decode(*FILES[cause])
+        except ImageError as error:
+            wrong = Failure(Step.IMAGE, "image", str(error), cause=error.cause)
+            facts = Reading("image.facts", error.facts)
+            return Example("image", "image", "cmsis-dap", diagnose(Outcome("1", failure=wrong, readings=(facts,))), {})
     slots = {name: SAMPLES.get(name, "7") for _, name, _, _ in Formatter().parse(CATALOGUE[cause].headline) if name}
     step = "take" if cause.startswith("action-") else "image"
     return Example(step, "image", "cmsis-dap", Diagnosis((Finding(cause, Confidence.CERTAIN, (), slots),)), {})
