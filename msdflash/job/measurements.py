@@ -123,7 +123,6 @@ LADDER: tuple[Measurement, ...] = (
         "mailbox", Phase.DEBUG, "where access port 0 is hidden: the boot ROM is asked to let the debugger in, twice at most",
         ("mailbox.session", "ap.idr", "ap.csw"), 1.0,
         "a lock, where the ROM answers twice and opens nothing; else that only the ROM was running, without a program", Effect.RESET,
-        probes=_OWN_PORTS,
     ),
     # --- processor ----------------------------------------------------------------------------------------------------------------
     M("cpuid", Phase.CORE, "CPUID", ("core.cpuid",), 0.3, "which core it is; it can refute a target"),

@@ -14,6 +14,7 @@ from msdflash.chips.model import Family, Mailbox
 from msdflash.job.readings import latest
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.raw import AP_CSW, AP_IDR, RawTarget
+from msdflash.worker.trouble import classify
 
 TIMES = 2
 """A refusal counts when it was given twice."""
@@ -26,16 +27,24 @@ _PAUSE = 0.005
 def find(channel: Channel, raw: RawTarget) -> Family | None:
     """The family whose mailbox is behind this debug port, while access port 0 is hidden. Reads only; sets ``lock.family``.
 
-    An ST-LINK is not asked: it refuses the ports of other makers' chips.
+    A newer ST-LINK refuses the ports of other makers' chips; then none is found. Raises what the probe raises when it fails itself.
     """
-    if raw.managed:
-        return None
     for family in families.candidates(latest(tuple(channel.readings), "swd.dpidr"), None, None):
-        if family.mailbox is not None and raw.read_ap(AP_IDR, family.mailbox.ap) == family.mailbox.idr:
+        if family.mailbox is not None and _identity(raw, family.mailbox) == family.mailbox.idr:
             if latest(tuple(channel.readings), "lock.family") != family.id:
                 channel.measure("lock.family", family.id)
             return family
     return None
+
+
+def _identity(raw: RawTarget, mailbox: Mailbox) -> int | None:
+    try:
+        return raw.read_ap(AP_IDR, mailbox.ap)
+    except Exception as error:
+        if classify(error).kind == "usb":
+            raise
+        raw.clear_sticky()
+        return None
 
 
 def announce(raw: RawTarget, family: Family) -> None:
