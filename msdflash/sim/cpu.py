@@ -115,7 +115,6 @@ class Cpu:
         self._hit_breakpoint = False
         self._wants_replay = False
         self._fault_kind = -1
-        self._last_hint = -1
         self._has_ge = model not in ("M0", "M3")  # DDI 0403 A2.3.2 (section from memory): with the DSP extension only
         self.fault_address = 0
         self._hook(unicorn.UC_HOOK_INTR, _INTERRUPT(self._on_interrupt))
@@ -342,7 +341,7 @@ class Cpu:
         status = uclib.uc_emu_start(self._handle, ctypes.c_uint64(start | 1), _NOWHERE, ctypes.c_uint64(0), ctypes.c_size_t(count))
         if status == 0 and self._interrupt < 0 and not self._hit_breakpoint:
             return Stop.WFI if not self._wants_replay and self._behind() == _WFI else Stop.COUNT
-        return self._why(status)
+        return self._why(status, start)
 
     def _behind(self) -> int:
         """The halfword before the PC, or -1."""
@@ -351,7 +350,7 @@ class Cpu:
         except unicorn.UcError:
             return -1
 
-    def _why(self, status: int) -> Stop:
+    def _why(self, status: int, start: int) -> Stop:
         if self._hit_breakpoint:
             return Stop.BREAKPOINT
         if self._interrupt >= 0:
@@ -359,8 +358,16 @@ class Cpu:
         if self._fault_kind >= 0:
             return Stop.FETCH if self._fault_kind in _FETCH else Stop.BUS
         at = self.read(PC)
-        if self._behind() in _HINTS and self._last_hint != at:
-            self._last_hint = at
+        if not status:
             return Stop.COUNT
-        self._last_hint = -1
-        return Stop.UNDEFINED if status else Stop.COUNT
+        if self._behind() not in _HINTS:
+            return Stop.UNDEFINED
+        if at != start:
+            return Stop.COUNT
+        # Behind a hint, where this slice began: a loop came round to it, or what stands here cannot be executed. Run it to see.
+        status = uclib.uc_emu_start(self._handle, ctypes.c_uint64(at | 1), _NOWHERE, ctypes.c_uint64(0), ctypes.c_size_t(1))
+        if self._hit_breakpoint or self._interrupt >= 0 or self._fault_kind >= 0:
+            return self._why(status, -1)
+        if status:
+            return Stop.UNDEFINED if self.read(PC) == at else Stop.COUNT
+        return Stop.WFI if not self._wants_replay and self._behind() == _WFI else Stop.COUNT

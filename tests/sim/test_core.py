@@ -166,6 +166,21 @@ def test_bkpt_halts_and_says_so(halted: Debugger) -> None:
     assert (halted.register(0), halted.register(PC), halted.read(DFSR)) == (0x2A, CODE + 2, 2)
 
 
+def test_a_loop_around_wfe_goes_on_and_what_is_undefined_behind_one_is_not_run(halted: Debugger) -> None:
+    put_code(halted, 0xBF20, 0xE7FD)  # wfe; b -
+    halted.go()
+    for _ in range(5):
+        assert not halted.read(DHCSR) & (HALT | LOCKUP)
+    assert not halted.read(HFSR)
+    halted.halt()
+    put_code(halted, 0xBF20, 0xDE00)  # wfe; udf
+    halted.write(DEMCR, 1 << 10)
+    halted.go()
+    halted.read(DHCSR)  # the time of this look ends with the hint
+    assert halted.read(DHCSR) & HALT
+    assert halted.read(CFSR) == 1 << 16
+
+
 def test_breakpoint_comparator(halted: Debugger, board: Board) -> None:
     """C1.11: the core stops before the instruction. Comparators only reach the code region."""
     place = 0x08000400

@@ -273,6 +273,35 @@ def test_flash_functions_of_the_rom(board: Board, debugger: Debugger) -> None:
     assert debugger.read(XIP + 0x1004) == 0, "chip select is still forced"
 
 
+def test_other_functions_of_the_rom(debugger: Debugger) -> None:
+    """2.8.3.1.1 and 2.8.3.1.2: what start-up code of the maker's library calls."""
+    at = {name: rom_function(debugger, name) for name in NAMES}
+    assert [call(debugger, at[name], 0x00F0_0010) for name in ("P3", "R3", "L3", "T3")] == [5, 0x08000F00, 8, 4]
+    assert [call(debugger, at[name], 0) for name in ("L3", "T3")] == [32, 32]
+    assert call(debugger, at["MS"], RAM + 0x1001, 0x1A5, 6) == RAM + 0x1001
+    assert call(debugger, at["MC"], RAM + 0x2000, RAM + 0x1000, 8) == RAM + 0x2000
+    assert debugger.read_bytes(RAM + 0x2000, 8) == b"\0" + b"\xa5" * 6 + b"\0"
+
+
+def test_microseconds_pass_and_alarms_match(board: Board, debugger: Debugger) -> None:
+    """4.6."""
+    timer, low = 0x40054000, 0x40054028
+    debugger.go()
+    before = debugger.read(low)
+    board.advance(0.02)
+    now = debugger.read(timer + 0x0C)
+    assert 20_000 <= now - before < 25_000
+    assert debugger.read(timer + 0x08) == 0
+    debugger.write(timer + 0x38, 2)
+    debugger.write(timer + 0x14, now + 15_000)
+    assert (debugger.read(timer + 0x20), debugger.read(timer + 0x34)) == (2, 0)
+    board.advance(0.02)
+    assert (debugger.read(timer + 0x20), debugger.read(timer + 0x40)) == (0, 2)
+    assert debugger.read(0xE000E200) == 2, "its interrupt is pending"
+    debugger.write(timer + 0x34, 2)
+    assert debugger.read(timer + 0x40) == 0
+
+
 def test_the_flash_chip_by_its_instructions(board: Board, debugger: Debugger) -> None:
     """W25Q16JV data sheet 8.2, through the interface's registers."""
     for name in ("IF", "EX"):

@@ -81,7 +81,7 @@ SUBJECTS = {
     "frdm-kl25z": Subject("kl25z", "l1_kl25z.bin"),
     "lpcxpresso55s69": Subject("lpc55s69", "lpcxpresso55s69.bin"),
     "lpc1768-mbed": Subject("lpc1768", "l1_lpc1768.bin"),
-    "pico": Subject("rp2040", "rp2040.bin"),
+    "pico": Subject("rp2040", "rp2040.bin", dap="cmsis-dap-const0"),  # its debug connector has no RUN
 }
 """By the bench's name. Rows whose board the bench does not have are left out."""
 

@@ -13,7 +13,7 @@ from msdflash.sim.ap import AhbAp
 from msdflash.sim.bus import BusError, Memory
 from msdflash.sim.chips import rp2040_rom
 from msdflash.sim.chips.qspi import Qspi, Ssi
-from msdflash.sim.chips.rp2040_apb import CHIP_RESET_CAUSES, Peripherals, Sio
+from msdflash.sim.chips.rp2040_apb import CHIP_RESET_CAUSES, Microseconds, Peripherals, Sio
 from msdflash.sim.core import GLANCE, LOOK, Core
 from msdflash.sim.cores import CORES
 from msdflash.sim.cpu import Cpu
@@ -214,7 +214,8 @@ class Rp2040:
         self._cache = Memory("XIP cache", XIP_SRAM, bytearray(16 * 1024))
         self._plain = [Memory(name, base, bytearray(size)) for name, base, size in PLAIN]
         self._cache_control = ppb.RegisterPage(XIP_CONTROL, {0x08: 2})  # STAT: the FIFO is empty
-        self._peripherals = Peripherals(self._ssi.force)
+        self._timer = Microseconds(lambda: self._soc.core.cycles if self._soc is not None else 0)
+        self._peripherals = Peripherals(self._ssi.force, self._timer)
         self._sio = Sio()
         self.rom = rp2040_rom.Rom(self.controller, self._ssi)
         self._soc: Soc | None = None
@@ -237,6 +238,7 @@ class Rp2040:
         for device in (self._ssi, self._cache_control, self._peripherals, self._sio):
             soc.bus.add(device)
             soc.cpu.map_device(device)
+        soc.core.alarms.append(self._timer)
         self.rom.attach(soc)
         self._shut(True)
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msdflash.sim.bus import BusError
 from msdflash.sim.chips import qspi
+from msdflash.sim.cpu import LR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from msdflash.sim.chips.qspi import Qspi, Ssi
     from msdflash.sim.soc import Soc
 
 SIZE = 0x4000
 VERSION = 3  # 2.8.3: the byte at 0x13; 3 is in silicon B2
-BOOT, USB_BOOT, WAIT, LOOKUP, TABLE, FUNCTIONS = 0x100, 0x140, 0x160, 0x180, 0x200, 0x280
-NAMES = ("IF", "EX", "RE", "RP", "FC", "CX")
+BOOT, USB_BOOT, WAIT, LOOKUP, TABLE, FUNCTIONS = 0x100, 0x140, 0x160, 0x180, 0x200, 0x300
+NAMES = ("IF", "EX", "RE", "RP", "FC", "CX", "MS", "S4", "MC", "C4", "P3", "R3", "L3", "T3")
 BOOT2, BOOT2_SIZE, BOOT2_AT = 0x20041F00, 256, 0  # 2.8.1: the first 256 bytes of flash, run from the end of SRAM
 ROM_STACK = 0x20041F00
 # As datasheet 4.10 and the routine's comments describe them: bytes each way; plain 03h reads of words
@@ -46,7 +46,7 @@ def image() -> bytes:
     """The ROM's bytes: vectors, the magic at 0x10, table pointers, function table, and our few instructions."""
     rom = bytearray(SIZE)
     struct.pack_into("<II", rom, 0, ROM_STACK, BOOT | 1)
-    struct.pack_into("<3sBHHH", rom, 0x10, b"Mu\x01", VERSION, TABLE, TABLE + 0x60, LOOKUP | 1)
+    struct.pack_into("<3sBHHH", rom, 0x10, b"Mu\x01", VERSION, TABLE, TABLE + 0x80, LOOKUP | 1)
     places = [
         (BOOT, "00bf80f308880847"),  # nop; msr msp, r0; bx r1
         (USB_BOOT, "fee7"),
@@ -60,6 +60,15 @@ def image() -> bytes:
     for at, code in places:
         rom[at : at + len(code) // 2] = bytes.fromhex(code)
     return bytes(rom)
+
+
+BIT_FUNCTIONS: tuple[Callable[[int], int], ...] = (
+    int.bit_count,
+    lambda word: int(f"{word:032b}"[::-1], 2),
+    lambda word: 32 - word.bit_length(),
+    lambda word: (word & -word).bit_length() - 1 if word else 32,
+)
+"""How many bits are set, the word backwards, zeros in front, zeros behind."""
 
 
 class Rom:
@@ -82,7 +91,9 @@ class Rom:
         """Mark the places."""
         self._soc = soc
         soc.cpu.call_at(BOOT, self._boot)
-        actions: tuple[Callable[[], None], ...] = (self._connect, self._exit_xip, self._erase, self._program, self._flush, self._enter_xip)
+        flash = (self._connect, self._exit_xip, self._erase, self._program, self._flush, self._enter_xip)
+        others = (self._set, self._set, self._copy, self._copy, *(self._bits(how) for how in BIT_FUNCTIONS))
+        actions: tuple[Callable[[], None], ...] = (*flash, *others)
         for index, action in enumerate(actions):
             soc.cpu.call_at(FUNCTIONS + 16 * index, self._called(action))
 
@@ -118,6 +129,7 @@ class Rom:
         else:
             # Blank flash leaves the interface as after power-on (seen by debuggers: blackmagic pull request 1312).
             self._ssi.reset()
+        soc.cpu.write(LR, 0)  # by that a second stage knows that it was not called by a program (pico-sdk, boot_stage2)
         soc.cpu.write(0, ROM_STACK)
         soc.cpu.write(1, entry | 1)
 
@@ -146,6 +158,28 @@ class Rom:
     def _wait(self) -> None:
         """The routines wait until the status register says that it is not busy."""
         self._waits = bool(self._flash.transact(bytes((qspi.READ_STATUS, 0)))[1] & qspi.WIP)
+
+    def _set(self) -> None:
+        """MS and S4 (address, byte, count), 2.8.3.1.2."""
+        address, value, count = (self._argument(n) for n in range(3))
+        if self._soc is not None and count:
+            self._soc.bus.write_block(address, bytes((value & 0xFF,)) * count)
+
+    def _copy(self) -> None:
+        """MC and C4 (to, from, count), 2.8.3.1.2."""
+        to, source, count = (self._argument(n) for n in range(3))
+        data = self._soc.bus.read_block(source, count) if self._soc is not None and count else None
+        if self._soc is not None and data:
+            self._soc.bus.write_block(to, data)
+
+    def _bits(self, how: Callable[[int], int]) -> Callable[[], None]:
+        """P3, R3, L3 and T3 (word), 2.8.3.1.1."""
+
+        def run() -> None:
+            if self._soc is not None:
+                self._soc.cpu.write(0, how(self._argument(0)))
+
+        return run
 
     def _erase(self) -> None:
         """RE (address, count, block size, block command): blocks where they fit, sectors elsewhere."""
