@@ -193,6 +193,8 @@ def _one(attempts: list[Outcome], tried: tuple[Tried, ...]) -> Outcome:
         if any(one.failure is not None and one.failure.kind == "cancelled" for one in attempts[1:]) and told.failure is not None:
             told = next(one for one in attempts if one.failure is None or one.failure.kind != "cancelled")
     changed = _joined([one.changed for one in attempts])
+    if last.proved:  # what was lost is part of the proof, also where nothing had to be written
+        changed = msgspec.structs.replace(changed, beside=0)
     return msgspec.structs.replace(
         told, tried=tried, changed=changed, unchanged=told.unchanged and not changed.erased and not changed.programmed
     )
@@ -212,6 +214,8 @@ def _joined(parts: list[Changed]) -> Changed:
         programmed=sum(part.programmed for part in parts),
         total=max(part.total for part in parts),
         affected=max(part.affected for part in parts),
+        # An attempt that did not come to write knows nothing of what an earlier one lost.
+        beside=next((part.beside for part in reversed(parts) if part.erased or part.programmed), last.beside),
         state=state,
     )
 

@@ -95,6 +95,17 @@ def test_the_failure_that_got_furthest_is_reported_with_all_that_was_changed() -
     assert len(helped.outcome.tried) == 3
 
 
+def test_bytes_that_an_attempt_lost_are_missing_until_another_has_written() -> None:
+    lost = Changed(connected=True, erased=2048, programmed=100, total=2048, beside=48)
+    nothing = bad(40, Changed(connected=True), Step.CONNECT)
+    again = bad(40, Changed(connected=True, erased=2048, programmed=2048, total=2048, beside=0), Step.VERIFY)
+    assert help_with(Board(bad(40, lost, Step.PROGRAM), nothing), rungs=1).outcome.changed.beside == 48
+    assert help_with(Board(bad(40, lost, Step.PROGRAM), again), rungs=1).outcome.changed.beside == 0
+    unchanged = msgspec.structs.replace(GOOD, unchanged=True, changed=Changed(connected=True))
+    for good in (GOOD, unchanged):
+        assert help_with(Board(bad(40, lost, Step.PROGRAM), good), rungs=1).outcome.changed.beside == 0
+
+
 def test_nothing_begins_after_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "WINDOW", 0.0)
     board = Board(bad(40))
