@@ -67,7 +67,7 @@ OPENOCD_SAYINGS: tuple[Saying, ...] = (
         "core-will-not-halt",
         "reset-loop",
         "asleep",
-        source=("from memory, not seen in a source",),
+        source=("OpenOCD abbbc2e05 src/target/target.c line 3258",),
     ),
     _openocd("clearing lockup after double fault", "app-locked-up", source=("OpenOCD abbbc2e05 src/target/cortex_m.c line 986",)),
     _openocd(
@@ -86,7 +86,11 @@ OPENOCD_SAYINGS: tuple[Saying, ...] = (
         source=("https://github.com/TeXitoi/blue-pill-quickstart/issues/9",),
     ),
     _openocd(
-        "Cannot identify target as a STM32", "wrong-target", "clone-chip", "held-in-reset", source=("OpenOCD src/flash/nor/stm32f1x.c",)
+        "Cannot identify target as a STM32",
+        "wrong-target",
+        "clone-chip",
+        "held-in-reset",
+        source=("OpenOCD abbbc2e05 src/flash/nor/stm32f1x.c line 975",),
     ),
     _openocd(
         "no flash bank found for address",

@@ -143,9 +143,18 @@ PROBE_RS_SAYINGS: tuple[Saying, ...] = (
         "minimum supported firmware version is", "probe-fw-too-old", source=("https://github.com/rp-rs/rp2040-project-template/issues/109",)
     ),
     _probe_rs(
-        "Failed to open the debug probe", "probe-busy", "usb-permission", "probe-open-failed", source=("from memory, not seen in a source",)
+        "Failed to open the debug probe",
+        "probe-busy",
+        "usb-permission",
+        "probe-open-failed",
+        source=("probe-rs 67993c4b6 probe-rs-tools/src/bin/probe-rs/util/common_options.rs line 577",),
     ),
     _probe_rs("exclusive access and device already open", "probe-busy", source=("from memory, not seen in a source",)),
-    _probe_rs("No connected probes were found", "no-probe", "usb-permission", source=("from memory, not seen in a source",)),
+    _probe_rs(
+        "No connected probes were found",
+        "no-probe",
+        "usb-permission",
+        source=("probe-rs 67993c4b6 probe-rs-tools/src/bin/probe-rs/util/common_options.rs line 564",),
+    ),
 )
 """Messages of probe-rs."""
