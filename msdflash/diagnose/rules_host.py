@@ -291,7 +291,7 @@ def engine_timeout(e: Evidence) -> Finding | None:
     if e.kind != "timeout":
         return None
     seconds = count(e.number("engine.deadline"))
-    words = f"it had {seconds} s" if seconds else "it overran its deadline"
+    words = f"its deadline of {seconds} s passed" if seconds else "its deadline passed"
     return found("engine-timeout", CERTAIN, words, step=e.phase, seconds=seconds)
 
 
