@@ -72,7 +72,7 @@ PROOFS: dict[str, Proof] = {
     "no-target-power": _row("vtref", "less than 0.3 V at the probe's target-voltage pin, and silence", "any answer of the debug port"),
     "target-voltage-low": _row("vtref", "0.3 to 1.6 V at that pin, and silence", "an answer, or more volts"),
     "vtref-not-wired": _row("vtref", "less than 1.6 V at that pin while the chip answers", "more volts"),
-    "level-mismatch": _row("vtref", "more than 3.7 V at that pin", "fewer volts"),
+    "level-mismatch": _row("kind vtref", "more than 3.7 V at that pin; not excluded by silence where it cannot be measured", "fewer volts"),
     "swd-open": _row("kind", "silence; nothing here tells it from missing power or crossed wires", "any answer; SWDIO held low"),
     "swd-swapped": _row("kind", "silence; nothing here tells it from an open wire", "any answer"),
     "swd-short": _row("swd.ack", "acknowledge 0: SWDIO is low while nobody drives it, with power present", "acknowledge 7"),

@@ -43,6 +43,8 @@ def asleep(e: Evidence) -> Finding | None:
         return found("asleep", LIKELY, "debug power was acknowledged while nRESET was low, and not while the program ran", dp_words(e))
     if e.kind == "no-power-ack" or e.flag("dp.power_ack") is False:
         return found("asleep", POSSIBLE, dp_words(e), "debug power is not acknowledged in deep sleep")
+    if e.kind == "no-ap" and e.flag("core.seen_under_reset") is True:
+        return found("asleep", LIKELY, "the core kept its debugger waiting, and answered while nRESET was low", dp_words(e))
     if e.kind in {"transfer", "no-ap", "no-dp"} and any(ack in {"wait", "stlink-16", "stlink-20"} for ack in e.acks):
         return found("asleep", POSSIBLE, "the chip answered WAIT and nothing else: its bus clock is stopped or the bus is stuck")
     return None

@@ -13,7 +13,7 @@ import msgspec
 
 from msdflash.diagnose.evidence import FAMILY, NO_NRESET, READS_NRESET, Evidence
 from msdflash.diagnose.finding import Confidence, Finding
-from msdflash.diagnose.rules_wires import TOUCHED_TARGET
+from msdflash.diagnose.rules_wires import TOUCHED_TARGET, mute
 from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, found, level_words
 
 S_RETIRE_ST = 1 << 24
@@ -297,6 +297,8 @@ def reset_weakly_held(e: Evidence) -> Finding | None:
 
 def nreset_no_effect(e: Evidence) -> Finding | None:
     """We pulled the line, and the core's reset flag, cleared just before, stayed clear."""
+    if mute(e) and e.flag("swd.after_pulse") is False:
+        return found("nreset-no-effect", POSSIBLE, "while this probe pulled nRESET low, and right after, nothing changed on the SWD wires")
     if e.flag("nreset.no_effect") is not True:
         return None
     words = "after a pulse of 20 ms the core's reset flag (DHCSR bit 25), cleared just before, was clear"

@@ -127,7 +127,9 @@ def vtref_not_wired(e: Evidence) -> Finding | None:
 
 
 def level_mismatch(e: Evidence) -> Finding | None:
-    """More volts than a 3.3 V probe can serve."""
+    """More volts than a 3.3 V probe can serve; never excluded where they cannot be measured."""
+    if e.vtref is None and mute(e):
+        return found("level-mismatch", POSSIBLE, volts_words(e) + "; above 3.7 V a 3.3 V probe is not heard")
     if e.vtref is not None and e.vtref > HIGH_SUPPLY and (e.silent or e.kind in TOUCHED_TARGET):
         return found(
             "level-mismatch",

@@ -164,7 +164,8 @@ def _lower_clock(e: Evidence, connection: Connection) -> Connection | None:
     """Errors were counted that only a link makes, or reads that failed at this clock came right at a lower one."""
     now = connection.frequency or PLAIN_CLOCK
     clean = [clock for clock, good, reads in e.sweep if good == reads and clock < now]
-    noisy = bool(_errors(e)) or any(good < reads for _, good, reads in e.sweep)
+    # A port that is silent at every clock does not mind which one it is.
+    noisy = bool(_errors(e)) or (any(good < reads for _, good, reads in e.sweep) and any(good for _, good, _ in e.sweep))
     if e.kind not in _LINK_KINDS or not noisy or not e.dp_ever:
         return None
     lower = [max(clean)] if clean else [clock for clock in LOWER_CLOCKS if clock < now]

@@ -20,7 +20,7 @@ class Phase(StrEnum):
     PINS = "pins"  # the probe is open and drives nothing yet
     PORT = "port"  # the first words with the debug port
     SILENT = "silent"  # only where the debug port did not answer
-    DARK = "dark"  # only where debug power is not acknowledged
+    DARK = "dark"  # only where debug power is not acknowledged, or the core keeps its debugger waiting
     DEBUG = "debug"  # the debug port answers: is there power, and what is behind it
     CORE = "core"  # the processor
     CHIP = "chip"  # what the silicon says of itself
@@ -107,8 +107,9 @@ LADDER: tuple[Measurement, ...] = (
         ("swd.dpidr_under_reset", "swd.after_pulse"), 0.5,
         "that the program in the chip shut the port: deep sleep, or SWD pins used otherwise", Effect.RESET,
     ),
-    M("power-under-reset", Phase.DARK, "DPIDR and debug power once more, while this probe holds nRESET low",
-      ("swd.dpidr_under_reset", "dp.power_ack_under_reset"), 0.5, "that only the program in the chip stopped its clocks", Effect.RESET),
+    M("power-under-reset", Phase.DARK, "DPIDR, debug power and CPUID once more, while this probe holds nRESET low",
+      ("swd.dpidr_under_reset", "dp.power_ack_under_reset", "core.seen_under_reset"), 0.5,
+      "that only the program in the chip stopped its clocks", Effect.RESET),
     M("nreset-connected", Phase.DEBUG, "nRESET, five times, connected", ("nreset.connected", "nreset.pin_proven"), 0.1,
       "a probe that pulls the line itself, or lifts one that the board holds weakly", probes=_PINS),
     M("debug-power", Phase.DEBUG, "power-up request and acknowledge in CTRL/STAT", ("dp.ctrl_stat", "dp.power_ack"), 0.3,
@@ -245,7 +246,7 @@ _TITLES = {
     Phase.PINS: "Pins, before this probe drives anything",
     Phase.PORT: "Debug port",
     Phase.SILENT: "Where the debug port is silent",
-    Phase.DARK: "Where debug power is not acknowledged",
+    Phase.DARK: "Where debug power is not acknowledged, or the core keeps its debugger waiting",
     Phase.DEBUG: "Behind the debug port",
     Phase.CORE: "The processor",
     Phase.CHIP: "The chip",

@@ -92,6 +92,7 @@ READINGS: dict[str, ReadingKind] = {
     "core.halt": _kind("", "result of C_HALT within 100 ms: halted or the DHCSR read instead", Effect.HALT),
     "core.debug_was_on": _kind("bool", "C_DEBUGEN was set at the first look: another debugger or a crashed session"),
     "core.left_reset_ms": _kind("ms", "time from our reset into the new program until the core was seen out of reset; null if it was not"),
+    "core.seen_under_reset": _kind("bool", "CPUID came back while this probe held nRESET low", Effect.RESET),
     "core.debug_lost": _kind("bool", "C_DEBUGEN, which this job had set, was clear after the failure: only a power-on clears it"),
     "core.pcsr": _kind("reg", "DWT_PCSR 0xE000101C samples without halting"),
     "boot.shown": _kind("dict", "first two words where the core starts, and of the flash: {at, shown, flash}"),
