@@ -59,7 +59,7 @@ def damage(report: Report) -> str:
     most = "up to " if report.step in {"erase", "program"} else ""
     written = f"{most}{done.programmed} of {done.total} bytes were written" if done.total else f"{most}{done.programmed} bytes were written"
     erased = f"{most}{done.erased} bytes were erased, " if done.erased else ""
-    beside = f" {most}{done.beside} bytes beside the image were erased with it and are missing." if done.beside else ""
+    beside = f" Up to {done.beside} bytes beside the image were erased with it and are missing." if done.beside else ""
     return f"Flash was changed: {erased}{written}.{beside} Do not expect the board to run until a drop succeeds."
 
 
@@ -174,7 +174,7 @@ def done(report: Report, width: int = WIDTH) -> list[Line]:
     out += _row("erased", f"yes  {made.erased} bytes" if made.erased else "no", width)
     out += _row("programmed", f"{'yes' if made.programmed else 'no'}   {made.programmed}{total} bytes", width)
     out += _row("verified", f"{made.verified}{f' of {made.affected}' if made.affected else ''} bytes" if made.verified else "no", width)
-    out += _row("beside it", f"{made.beside} bytes are missing from flash" if made.beside else "", width)
+    out += _row("beside it", f"up to {made.beside} bytes are missing from flash" if made.beside else "", width)
     out += _row("target now", safe(target_now, 40), width)
     for tried in report.tried[:3]:
         out += _row("tried", f"{safe(tried.what, 80)}: {safe(tried.result, 80)}", width)
