@@ -294,7 +294,7 @@ class FlashJob:
         channel.tally("sectors_read", sum(len(item.sectors) for item in plans))
         covered = sum(len(sector.new) for item in plans for sector in item.sectors)
         wanted = sum(program.planned_bytes(item) for item in plans)
-        channel.touch(affected=covered, total=wanted)
+        channel.touch(affected=covered - plan.unread(plans), total=wanted)
         if covered < image.size:
             raise StepFailed("image", "part of the image lies in no flash that the target can program", cause="image-outside-flash")
         if self.family is not None and any(item.changes for item in plans):
@@ -307,10 +307,10 @@ class FlashJob:
     def _tell_pages(self, plans: list[plan.RegionPlan]) -> None:
         """Where erased flash cannot be read: what of it is proved otherwise, and what the image's pages hold besides the image."""
         image, transforms_told = self.channel.image, plan.fill_words(plans)
-        left = sum(len(sector.left) * sector.page for item in plans for sector in item.sectors)
+        left = plan.unread(plans)
         if image is None:
             return
-        note = f"{left} bytes in the image's sectors stay erased; this chip cannot read erased flash, so its controller's check proves it"
+        note = f"{left} more bytes in the image's sectors are erased, as the flash controller says: erased flash cannot be read here"
         self.channel.image = msgspec.structs.replace(
             image, transforms=image.transforms + transforms_told, notes=image.notes + ((note,) if left else ())
         )

@@ -226,6 +226,11 @@ def _sampled(target: Any, address: int, size: int, image: Image, transform: Call
     return Sector(address, old, new)
 
 
+def unread(plans: Iterable[RegionPlan]) -> int:
+    """Bytes of the plans' sectors that stay erased where erased flash cannot be read: proved by the controller's check alone."""
+    return sum(len(sector.left) * sector.page for item in plans for sector in item.sectors)
+
+
 def fill_words(plans: Iterable[RegionPlan]) -> tuple[str, ...]:
     """One sentence where pages that were erased and cannot be read are filled up with 0xFF, since the image reaches into part of them."""
     count = sum(1 for item in plans for sector in item.sectors for at in sector.fresh if at in sector.partial)

@@ -155,7 +155,7 @@ def verify(channel: Channel, target: Any, plan: RegionPlan) -> list[tuple[Sector
             if sector.page:
                 _check_pages(channel, target, sector)
             if found == sector.new:
-                equal += size
+                equal += size - len(sector.left) * sector.page
             else:
                 bad.append((sector, found))
     channel.touch(verified=min(channel.changed.verified + equal, channel.changed.affected))
