@@ -103,13 +103,13 @@ SCENARIOS: dict[str, Scenario] = {
         "nucleo-l476rg", DAP, "link-noise", "Long loose SWD wires; slower clocks are cleaner.", ("noise:0.01:5",), rescue=True
     ),
     "FC-45": Scenario(
-        "nrf51-dk", DAP, "level-mismatch", "The supply is so high that the chip does not hear the probe's 3.3 V (there an MCU at 5 V).",
+        "stm32f103rc", V2, "level-mismatch", "The supply is so high that the chip does not hear the probe's 3.3 V (there an MCU at 5 V).",
         ("vdd:5.0",),
     ),
     "FC-46": Scenario("pico", DAP, "no-target-power", "The RP2040 has no power; SWD wires feed nothing.", ("no-power",)),
     "FC-48": Scenario("stm32f103rc", V2, "chip-dead", "VDDA and VSSA are not connected; the rail is well.", ("vdda-open",)),
     "FC-49": Scenario(
-        "nucleo-h743zi", V3, "debug-off", "The program chose a core supply that this board lacks; it goes dark after each power-on.",
+        "nucleo-h743zi", V3, "supply-set-wrong", "The program chose a core supply that this board lacks; it goes dark after each power-on.",
         before="supply-bypass",
     ),
     "FC-50": Scenario(
@@ -121,25 +121,25 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "FC-53": Scenario("stm32f103rc", V2, "asleep", "The program waits in WFI for ever.", before="wfi", rescue=True),
     "FC-54": Scenario(
-        "nucleo-l031k6", DAP, "asleep", "The program goes to Standby after a moment (there a MAX78000).", before="standby-late", rescue=True
+        "nucleo-l031k6", DAP, "deep-sleep", "The program goes to Standby after a moment (there a MAX78000).", before="standby-late", rescue=True
     ),
     "FC-55": Scenario(
-        "stm32f103rc", V2, "debug-off", "The program switches the debug port off, as CubeMX proposes for this family.", before="pins-taken",
+        "stm32f103rc", V2, "swd-pins-taken", "The program switches the debug port off, as CubeMX proposes for this family.", before="pins-taken",
         rescue=True,
     ),
     "FC-56": Scenario(
-        "frdm-kl25z", DAP, "debug-off", "The program uses the debug pins as its own after a moment (there also SAMR21 and RP2040).",
+        "frdm-kl25z", DAP, "swd-pins-taken", "The program uses the debug pins as its own after a moment (there also SAMR21 and RP2040).",
         before="pins-taken-late", rescue=True,
     ),
     "FC-57": Scenario(
-        "nucleo-l031k6", DAP, "debug-off", "The program uses the debug pins, and the reset pin is no reset pin (there a PY32F002A).",
+        "nucleo-l031k6", DAP, "swd-pins-taken", "The program uses the debug pins, and the reset pin is no reset pin (there a PY32F002A).",
         ("nreset-open",), before="pins-taken",
     ),
     "FC-58": Scenario(
         "frdm-k64f", DAP, "reset-loop", "A blank Kinetis locks up and resets itself for ever.", before="blank", rescue=True
     ),
     "FC-59": Scenario(
-        "stm32f103rc", V2, "algo-reset", "A watchdog that cannot be stopped, here started by an option byte with each reset.",
+        "stm32f103rc", V2, "watchdog", "A watchdog that cannot be stopped, here started by an option byte with each reset.",
         ("watchdog-on",), rescue=True,
     ),
     "FC-61": Scenario("nucleo-l031k6", V2, "rdp1", "Read protection level 1 on an STM32L0.", ("rdp1",)),
@@ -176,7 +176,6 @@ SCENARIOS: dict[str, Scenario] = {
 
 _COPY = "the computer's own way of copying onto a drive; no board takes part"
 _ENGINE = "an error inside one tool's own flash loader or tables, which msdflash does not use"
-_CHIP = "no such chip on the bench, and no other has this: {}"
 
 NOT_MODELLED: dict[str, str] = {
     "FC-01": _COPY,
