@@ -121,11 +121,12 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "FC-53": Scenario("stm32f103rc", V2, "asleep", "The program waits in WFI for ever.", before="wfi", rescue=True),
     "FC-54": Scenario(
-        "nucleo-l031k6", DAP, "deep-sleep", "The program goes to Standby after a moment (there a MAX78000).", before="standby-late", rescue=True
+        "nucleo-l031k6", DAP, "deep-sleep", "The program goes to Standby after a moment (there a MAX78000).", before="standby-late",
+        rescue=True,
     ),
     "FC-55": Scenario(
-        "stm32f103rc", V2, "swd-pins-taken", "The program switches the debug port off, as CubeMX proposes for this family.", before="pins-taken",
-        rescue=True,
+        "stm32f103rc", V2, "swd-pins-taken", "The program switches the debug port off, as CubeMX proposes for this family.",
+        before="pins-taken", rescue=True,
     ),
     "FC-56": Scenario(
         "frdm-kl25z", DAP, "swd-pins-taken", "The program uses the debug pins as its own after a moment (there also SAMR21 and RP2040).",

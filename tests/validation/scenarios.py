@@ -236,7 +236,8 @@ DIFFERENCES = (
      "Another pair of chips; these two have more in common."),
     ("FC-51, FC-53", "as without power: `Target not detected`, No ACK", "`No cores were discovered!`",
      "There the sleeping chip was taken to be silent. In Sleep and Stop the debug port answers; it is the access port that does not."),
-    ("FC-54 to FC-57", "as without power", "the same line", "In Standby, and with its pins taken, the chip is silent: no tool can tell which."),
+    ("FC-54 to FC-57", "as without power", "the same line",
+     "In Standby, and with its pins taken, the chip is silent: no tool can tell which."),
     ("FC-27, FC-30", "not measured", "a clear text about the version; `index out of range`", "The probe models of that time had neither."),
 )  # fmt: skip
 
