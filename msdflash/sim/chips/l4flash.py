@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # Of the registers, what each store of a flash algorithm is judged by: looked up once, not half a million times a MiB.
 _BASE, _CR, _SR, _CR_ADDRESS = reg.BASE, reg.CR, reg.SR, reg.BASE + reg.CR
-_PG, _LOCK, _OPTLOCK, _ERASED, _PROGRAM_SECONDS = reg.PG, reg.LOCK, reg.OPTLOCK, reg.ERASED, reg.PROGRAM_SECONDS
+_PG, _LOCK, _OPTLOCK, _PROGRAM_SECONDS = reg.PG, reg.LOCK, reg.OPTLOCK, reg.PROGRAM_SECONDS
+_ALL_ONES = (1 << 64) - 1
 
 
 class L4Flash:
@@ -45,6 +46,7 @@ class L4Flash:
     def __init__(self, array: Memory, aliases: tuple[int, ...], dual_bank: bool) -> None:
         self.array = array
         self._array = array.data
+        self._double_words = memoryview(array.data).cast("Q")
         self.aliases = (array.base, *aliases)
         self.dual_bank = dual_bank
         self.registers = Memory("flash registers", reg.BASE, bytearray(0x1000), volatile=False)
@@ -187,22 +189,25 @@ class L4Flash:
         """See :class:`msdflash.sim.cpu.StoreWatcher`. Called four times a double word: most of what programming costs is here."""
         values, latch = self._values, self._latch
         cr = values[_CR]
-        if address & 0xFFFFF000 == _BASE:
+        if address == _CR_ADDRESS:
             # Setting or clearing PG alone, unlocked: nothing else to do. OPTLOCK shows again when the slice ends.
-            if address == _CR_ADDRESS and not value & ~_PG and size == 4 and not cr & _LOCK and latch is None:
+            if value <= _PG and latch is None and size == 4 and cr < _LOCK:
                 values[_CR] = cr & _OPTLOCK | value
                 self._dirty = True
                 return True
             return False
+        if address & 0xFFFFF000 == _BASE:
+            return False
         offset = address & 0xFFFFF
         if size == 4 and cr & ~_OPTLOCK == _PG:
-            if latch is None:
-                if not offset & 7 and not (self._guard[offset >> 11] or values[_SR]) and self._array[offset : offset + 8] == _ERASED:
-                    self._latch, self._careful = (offset, value), False
+            if latch is not None:
+                if latch[0] == offset - 4 and not self._careful:
+                    self._latch = None
+                    self._seconds += _PROGRAM_SECONDS
                     return True
-            elif latch[0] == offset - 4 and not self._careful:
-                self._latch = None
-                self._seconds += _PROGRAM_SECONDS
+            elif not offset & 7 and self._double_words[offset >> 3] == _ALL_ONES and not (self._guard[offset >> 11] or values[_SR]):
+                self._latch = (offset, value)
+                self._careful = False
                 return True
         # The emulator may carry out the store before it heeds the stop: what is there now must be known.
         self._kept.setdefault(offset, bytes(self._array[offset : offset + size]))
