@@ -46,17 +46,15 @@ def render_why(report: Report) -> str:
 
 
 def _page(report: Report, room: int) -> str:
+    head = [*story.opening(report), ("", "")]
+    tail = _text([*story.done(report), *story.where(report)]) + summary_line(report) + CRLF
     text = ""
     for causes, reasons, remedies in _SIZES:
-        told = [
-            *story.opening(report),
-            ("", ""),
-            *story.why(report, causes, reasons),
-            *story.steps(report, remedies),
-            *story.done(report),
-            *story.where(report),
-        ]
-        text = "".join(line + CRLF for _, line in told) + summary_line(report) + CRLF
+        text = _text([*head, *story.why(report, causes, reasons), *story.steps(report, remedies)]) + tail
         if len(text) < room:
             break
     return text
+
+
+def _text(lines: list[story.Line]) -> str:
+    return "".join(line + CRLF for _, line in lines)
