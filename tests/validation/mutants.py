@@ -24,12 +24,13 @@ sys.path.insert(0, str(ROOT))  # this is a program: its folder alone is on the p
 from tests.validation.defects_chips import CHIPS  # noqa: E402
 from tests.validation.defects_core import CORE  # noqa: E402
 from tests.validation.defects_life import LIFE  # noqa: E402
+from tests.validation.defects_lpc55 import LPC55  # noqa: E402
 from tests.validation.mutant import Mutant  # noqa: E402
 
-MUTANTS: tuple[Mutant, ...] = (*CHIPS, *CORE, *LIFE)
+MUTANTS: tuple[Mutant, ...] = (*CHIPS, *CORE, *LIFE, *LPC55)
 CONFORMANCE = (
     "test_debug_port.py", "test_core.py", "test_flash.py", "test_firmware.py", "test_stm32_controllers.py", "test_nrf.py",
-    "test_kinetis.py", "test_lpc.py", "test_life.py",
+    "test_kinetis.py", "test_lpc.py", "test_lpc55.py", "test_life.py",
 )  # fmt: skip
 
 
