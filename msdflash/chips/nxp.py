@@ -188,7 +188,7 @@ LPC55 = Family(
     flash_sr=(FlagRegister(0x4003_4FE0, _FLASH_INT),),  # FLASH.INT_STATUS
     dp_under_reset=None,
     mailbox=Mailbox(2, 0x002A_0000, status=0x00, resynch=0x21, reset=0x20, pending=0x2, request=0x04, answer=0x08, start=7),
-    blank_check=BlankCheck(  # commands: UM11126, "Flash"; Oxide's lpc55-flash driver
+    blank_check=BlankCheck(  # commands as Oxide's lpc55-flash driver has them; UM11126 as quoted in Zephyr issue 86432
         0x4003_4000,
         0x5003_4000,
         page=512,

@@ -1,6 +1,6 @@
 """Erased flash that cannot be read: its pages are asked for from the controller first, and only written ones are read.
 
-On flash with error correction an erased page may fail its own check, so that reading it is a bus fault (LPC55: UM11126, "Flash"; NXP
+On flash with error correction an erased page may fail its own check, so that reading it is a bus fault (LPC55: Zephyr issue 24429; NXP
 community, "LPC55xx: How to fix AHB Read HardFault Error"). Whoever reads such flash here gets ``FILLER`` for erased pages, and can ask
 which they were. They are never called equal to 0xFF: what must stand there is compared page by page, see :mod:`msdflash.worker.plan`.
 """

@@ -1,4 +1,4 @@
-"""LPC55S69: flash with error correction, debug mailbox and boot ROM after UM11126 and NXP's headers, and pyOCD on it."""
+"""LPC55S69: flash with error correction, debug mailbox and boot ROM as others use them, and pyOCD on it."""
 
 from __future__ import annotations
 

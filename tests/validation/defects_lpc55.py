@@ -30,11 +30,11 @@ LPC55: tuple[Mutant, ...] = (
         ((lpc55flash.EccFlash, "program_page", instead(_programs_again)),),
     ),
     Mutant(
-        "blank-check-blind", "the blank check of an LPC55 finds everything erased", "UM11126, Flash", CONTROLLER,
+        "blank-check-blind", "the blank check of an LPC55 finds everything erased", "UM11126, as in Zephyr issue 86432", CONTROLLER,
         ((lpc55flash.EccFlash, "first_used", instead(lambda *_: None)),),
     ),
     Mutant(
-        "lpc55-unlocked", "an LPC55 heeds no CC_SOCU word", "UM11126, Debug mailbox", "test_lpc55.py::test_debugging_can_be_shut_for_good",
+        "lpc55-unlocked", "an LPC55 heeds no CC_SOCU word", "UM11126 (from memory)", "test_lpc55.py::test_debugging_can_be_shut_for_good",
         ((lpc55flash.EccFlash, "debug_allowed", lambda _: property(lambda _self: True)),),
     ),
     Mutant(
@@ -43,7 +43,7 @@ LPC55: tuple[Mutant, ...] = (
         ((lpc55.Lpc55S69, "hidden", instead(lambda _self: False)),),
     ),
     Mutant(
-        "lpc55-starts-anything", "the boot ROM of an LPC55 checks no image header", "UM11126, Boot ROM", HEADERS,
+        "lpc55-starts-anything", "the boot ROM of an LPC55 checks no image header", "UM11126 (from memory)", HEADERS,
         ((lpc55.Lpc55S69, "bootable", instead(lambda self: self.controller.pages[0] == lpc55flash.WRITTEN)),),
     ),
     Mutant(

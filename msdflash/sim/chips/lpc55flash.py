@@ -1,10 +1,11 @@
 """Flash of the LPC55S69: an array with error correction whose erased pages cannot be read, its controller, and the ROM's routines for it.
 
-Sources: registers after ``LPC55S69_cm33_core0.xml`` (the SVD file that pyOCD ships), commands after UM11126, "Flash", as
-pyOCD's ``target_lpc5500.py`` and Oxide's ``lpc55-flash`` driver use them (STARTA and STOPA count words of 16 bytes, both ends included;
-a blank check that fails names the first page that is not erased in DATAW0); the tree of ROM routines and their status codes after NXP's
-``fsl_iap.h`` and ``fsl_iap.c``; that erased flash does not pass its error check: NXP community, "LPC55xx: How to fix AHB Read HardFault
-Error". Times from memory of the data sheet. Nothing of the ROM is copied: its routines call back into this module.
+Sources: registers after ``LPC55S69_cm33_core0.xml`` (the SVD file that pyOCD ships); commands as UM11126 is quoted in Zephyr issue 86432,
+and as pyOCD's ``target_lpc5500.py`` and Oxide's ``lpc55-flash`` driver use them (STARTA and STOPA count words of 16 bytes, both ends
+included; a blank check that fails names the first page that is not erased in DATAW0); the tree of ROM routines as pyOCD's algorithm walks
+it, their status codes as in NXP's ``fsl_iap.h`` (the number of their group from memory); that erased flash does not pass its error check:
+NXP community, "LPC55xx: How to fix AHB Read HardFault Error". Times of the data sheet from memory. Nothing of the ROM is copied: its
+routines call back into this module.
 """
 
 from __future__ import annotations
