@@ -95,6 +95,8 @@ def _rivals(e: Evidence) -> str:
 
 def no_target_power(e: Evidence) -> Finding | None:
     """No voltage at VTref and a silent port. An answer of the debug port disproves it."""
+    if e.dp_ever and _all_failed(e):  # that it had power at first says nothing about later
+        return found("no-target-power", POSSIBLE, "it had power when the debug port answered; it may have lost it since")
     if e.dp_ever:
         return found("no-target-power", RULED_OUT, dp_words(e)) if e.kind in TOUCHED_TARGET else None
     if not e.silent:
@@ -143,6 +145,8 @@ def level_mismatch(e: Evidence) -> Finding | None:
 def swd_open(e: Evidence) -> Finding | None:
     """A missing wire: like no power, on the wire."""
     if e.dp_ever:
+        if _all_failed(e):
+            return found("swd-open", POSSIBLE, "the wires were connected when the debug port answered; one may have come loose since")
         return found("swd-open", RULED_OUT, dp_words(e)) if e.kind in TOUCHED_TARGET else None
     if not e.silent:
         return None

@@ -373,3 +373,13 @@ def test_a_probe_that_is_gone_before_it_is_open() -> None:
     assert first is not None
     assert (first.cause, str(first.confidence)) == ("probe-vanished", "likely")
     assert "no longer listed" in " ".join(first.reasons)
+
+
+def test_an_answer_at_first_does_not_rule_out_what_may_have_happened_since() -> None:
+    """The supply dropped out, or the plug came loose, in the middle of the job: both were fine when the debug port answered."""
+    lost = CORE_HELD | {"core.dhcsr": [RUNS] * 2, "swd.ack": "no-ack", "swd.errors": {"reads": 640, "errors": 10, "kinds": {"no-ack": 10}}}
+    told = standing(job("cmsis-dap", "transfer", lost, step=Step.PROGRAM))
+    assert told["target-lost"] == "certain"
+    assert (told["no-target-power"], told["swd-open"]) == ("possible", "possible")
+    few = lost | {"swd.errors": {"reads": 6400, "errors": 41, "kinds": {"parity": 30, "no-ack": 11}}}
+    assert standing(job("cmsis-dap", "transfer", few, step=Step.PROGRAM))["no-target-power"] == "ruled-out"
