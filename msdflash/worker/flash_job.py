@@ -379,7 +379,8 @@ class FlashJob:
         """More evidence after a failure of the link or the probe; within a second, and never more than reading."""
         if failed.kind in _LINK_MATTERS:
             self._measure_link()
-        if failed.kind == "flash-read" and self.channel.target is not None:
+        unreadable_by_design = self.family is not None and self.family.blank_check is not None
+        if failed.kind == "flash-read" and self.channel.target is not None and not unreadable_by_design:
             with contextlib.suppress(Exception):
                 silicon.confirm_read_fault(self.channel, self._raw(), [first for first, _ in self.channel.target.flash])
         probe.note_presence(self.channel, self.order.connection.probe)
