@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from pyocd.core.session import Session
 from pyocd.probe.debug_probe import DebugProbe
 
@@ -290,7 +289,7 @@ class FlashJob:
             raise
         except Exception as error:
             raise self._trouble("flash-read", "reading the flash failed", error) from error
-        self._tell_pages(plans)
+        plan.tell_unread(channel, plans)
         channel.tally("sectors_read", sum(len(item.sectors) for item in plans))
         covered = sum(len(sector.new) for item in plans for sector in item.sectors)
         wanted = sum(program.planned_bytes(item) for item in plans)
@@ -303,17 +302,6 @@ class FlashJob:
             for item in plans:
                 program.refuse_protected(item, ranges)
         return plans
-
-    def _tell_pages(self, plans: list[plan.RegionPlan]) -> None:
-        """Where erased flash cannot be read: what of it is proved otherwise, and what the image's pages hold besides the image."""
-        image, transforms_told = self.channel.image, plan.fill_words(plans)
-        left = plan.unread(plans)
-        if image is None:
-            return
-        note = f"{left} more bytes in the image's sectors are erased, as the flash controller says: erased flash cannot be read here"
-        self.channel.image = msgspec.structs.replace(
-            image, transforms=image.transforms + transforms_told, notes=image.notes + ((note,) if left else ())
-        )
 
     def _write(self, plans: list[plan.RegionPlan], image: Image) -> None:
         self.keeping.keep(plans, image)

@@ -13,7 +13,7 @@ import msgspec
 from msdflash.image.segments import Image
 from msdflash.worker import erased as unreadable
 from msdflash.worker import memory
-from msdflash.worker.channel import StepFailed
+from msdflash.worker.channel import Channel, StepFailed
 
 SAMPLE = 64
 """Bytes read of a sector first, where its neighbours have changed: a difference in them settles that it must be written."""
@@ -237,6 +237,17 @@ def fill_words(plans: Iterable[RegionPlan]) -> tuple[str, ...]:
     if not count:
         return ()
     return (f"page-fill: 0xFF stands in the rest of {count} page(s) that the image fills in part and that were erased, hence unreadable",)
+
+
+def tell_unread(channel: Channel, plans: list[RegionPlan]) -> None:
+    """Where erased flash cannot be read: what of it is proved otherwise, and what the image's pages hold besides the image."""
+    image, left = channel.image, unread(plans)
+    if image is None:
+        return
+    note = f"{left} more bytes in the image's sectors are erased, as the flash controller says: erased flash cannot be read here"
+    channel.image = msgspec.structs.replace(
+        image, transforms=image.transforms + fill_words(plans), notes=image.notes + ((note,) if left else ())
+    )
 
 
 def chunks(sectors: tuple[Sector, ...], page: int, most: int, erased: int) -> Iterator[tuple[int, bytes]]:
