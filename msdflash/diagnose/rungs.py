@@ -138,10 +138,17 @@ def hertz(value: int) -> str:
     return f"{value / 1_000_000:g} MHz" if value >= 1_000_000 else f"{value / 1_000:g} kHz"
 
 
+_WAY_AROUND = frozenset({"link-noise"})
+"""Certain means here that the clock is to blame, and which one is clean: then that one is the way."""
+
+
 def _is_certain(diagnosis: Diagnosis) -> bool:
-    """Whether a cause is proved; a symptom that was measured is none."""
+    """Whether a cause is proved that nothing here gets around; a symptom that was measured is none."""
     return any(
-        finding.confidence is Confidence.CERTAIN and not finding.aside and not CATALOGUE[finding.cause].symptom
+        finding.confidence is Confidence.CERTAIN
+        and not finding.aside
+        and not CATALOGUE[finding.cause].symptom
+        and finding.cause not in _WAY_AROUND
         for finding in diagnosis.findings
     )
 

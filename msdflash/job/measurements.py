@@ -95,8 +95,8 @@ LADDER: tuple[Measurement, ...] = (
       ("swd.dpidr", "swd.ack", "engine.error"), 0.5,
       "power, wires and debug port; what came instead tells open, low and disturbed wires apart"),
     M(
-        "clock-sweep", Phase.SILENT, "DPIDR at 100 kHz, 1 MHz and 4 MHz; where the clocks differ, 20 times each",
-        ("swd.sweep", "engine.error"), 1.0, "edges that are too slow for a clock; that nobody is there at any",
+        "clock-sweep", Phase.SILENT, "DPIDR at 100 kHz, 1 MHz and 4 MHz; around the border between clean and not, 20 times more",
+        ("swd.sweep", "engine.error"), 1.5, "edges that are too slow for a clock; that nobody is there at any",
     ),
     M("nreset-silent", Phase.SILENT, "nRESET once more, connected", ("nreset.connected",), 0.1,
       "a line that fell or rose when this probe connected", probes=_PINS),
@@ -177,8 +177,8 @@ LADDER: tuple[Measurement, ...] = (
       "a flag that is new names what reset the chip"),
     M("link-errors", Phase.LINK, "64 words of the ROM table, 100 times", ("swd.errors", "probe.errno"), 2.0,
       "how often the wires make errors, and of which kind; that nobody answers any more"),
-    M("link-clocks", Phase.LINK, "after errors: the same words at 100 kHz, 1 MHz and 4 MHz, 20 times each", ("swd.sweep",), 1.5,
-      "that it is the clock: the highest one without errors"),
+    M("link-clocks", Phase.LINK, "after errors: the same words at 100 kHz, 1 MHz and 4 MHz, around the border 20 times more",
+      ("swd.sweep",), 1.5, "that it is the clock: the highest one without errors"),
     M("target-voltage-after", Phase.LINK, "the target-voltage pin once more", ("vtref",), 0.2, "a supply that broke down under load",
       probes=_VOLTS),
     M("flash-status-after", Phase.CALL, "the flash controller's status, before the next call clears it", ("flash.sr", "flash.busy"), 0.2,
@@ -198,7 +198,7 @@ LADDER: tuple[Measurement, ...] = (
 """Every measurement, in the order in which a job can come to it."""
 
 TOTAL_SECONDS: dict[Phase, float] = {
-    Phase.SILENT: 2.0,
+    Phase.SILENT: 2.5,
     Phase.CORE: 2.5,
     Phase.LINK: 3.0,
     Phase.CALL: 1.0,
