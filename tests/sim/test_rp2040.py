@@ -127,6 +127,10 @@ def test_target_selection_only_directly_behind_a_line_reset(board: Board) -> Non
     for value, bits in ((0x99, 8), (0, 5), (CORE_1, 33), (0, 2)):
         board.port.sequence(value.to_bytes((bits + 7) // 8, "little"), bits)
     assert ids(debugger)[1] == 1, "the old one is still selected"
+    debugger.wake()
+    for value, bits in ((0x99, 8), (0, 5), (CORE_1, 33), (0, 2)):
+        board.port.sequence(value.to_bytes((bits + 7) // 8, "little"), bits)
+    assert debugger.dp_read(0) == DPIDR & RESCUE_DPIDR, "DPIDR was read first: it is too late"
     for value, bits in (((1 << 51) - 1, 51), (0, 2), (0x99, 8), (0, 5), (wrong_parity, 33), (0, 2)):
         board.port.sequence(value.to_bytes((bits + 7) // 8, "little"), bits)
     assert board.port.transfer(DP_READ)[0] == Ack.NONE

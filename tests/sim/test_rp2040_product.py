@@ -104,7 +104,7 @@ def test_the_flash_chip_is_asked_and_its_window_readable_afterwards(
         undo = chip(board).controller.protect_sector(sector)
         assert look(session)[0].protected == ((XIP, XIP + length - 1),)
         undo()
-    monkeypatch.setattr(qspi, "JEDEC", bytes.fromhex("1f8501"))  # a maker whose third byte is something else
+    monkeypatch.setattr(qspi, "JEDEC", bytes.fromhex("1f4715"))  # a maker whose third byte is something else
     assert look(session)[0] == serialflash.Found(None, ())
     for argument in ("ff", "00"):
         board.set_fault("qspi-open", argument)
