@@ -24,7 +24,7 @@ from msdflash.job.outcome import Failure, ImageFacts, Tried
 from msdflash.job.readings import Effect
 from msdflash.job.steps import Step
 from msdflash.worker import erased as unreadable
-from msdflash.worker import chipid, fitting, measure, observe, plan, probe, program, serialflash, silicon, target, unlock
+from msdflash.worker import chipid, fitting, measure, memory, observe, plan, probe, program, serialflash, silicon, target, unlock
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.keeping import Keeping
 from msdflash.worker.ladder import Ladder, connect_under_reset
@@ -268,7 +268,7 @@ class FlashJob:
         channel = self.channel
         regions = target.flash_regions(self._session())
         names = self.family.transforms if self.family is not None else ()
-        channel.begin(Step.PLAN, program.transfer_deadline(image.size))
+        channel.begin(Step.PLAN, program.transfer_deadline(max(image.size, memory.BLOCK)))  # progress comes block by block
         done = 0
 
         def advance(count: int) -> None:

@@ -149,6 +149,13 @@ def _firmware(probe: DebugProbe) -> str:
     return ""
 
 
+_PACE = {"jlink": 4.0}
+"""By driver: how many times as long a step may take. pyOCD moves each word through a J-Link by calls of their own, without blocks."""
+
+SEGGER = 0x1366
+"""USB vendor id of J-Links. Devices of SEGGER's that are none would only be named as such beside a probe that is missing."""
+
+
 def open_probe(channel: Channel, connection: Connection, project: Path) -> tuple[DebugProbe, Session]:
     """Find the probe and open it without touching the target.
 
@@ -174,6 +181,7 @@ def open_probe(channel: Channel, connection: Connection, project: Path) -> tuple
         raise StepFailed("probe-ambiguous", f"{twins} connected probes have the unique id {connection.probe}")
     channel.opened = probe
     channel.measure("probe.kind", kind_of(probe))
+    channel.pace = _PACE.get(kind_of(probe), 1.0)
     session = _open(channel, probe, {**safe_options(connection, project), "target_override": "cortex_m"}, nodes)
     channel.probe = facts(probe, session)
     channel.measure("probe.product", channel.probe.product)
@@ -232,10 +240,9 @@ def count_twins(probe: DebugProbe, nodes: Sequence[hostusb.UsbNode]) -> int:
 
 
 def is_debug_probe(node: hostusb.UsbNode) -> bool:
-    """Whether pyOCD's tables know this USB id as a debug probe's."""
-    return is_known_cmsis_dap_vid_pid(node.vid, node.pid) or (
-        node.vid == STLinkUSBInterface.USB_VID and node.pid in STLinkUSBInterface.USB_PID_EP_MAP
-    )
+    """Whether pyOCD's tables know this USB id as a debug probe's, or it is of SEGGER's, whose library keeps its own table."""
+    known = node.vid == STLinkUSBInterface.USB_VID and node.pid in STLinkUSBInterface.USB_PID_EP_MAP
+    return known or node.vid == SEGGER or is_known_cmsis_dap_vid_pid(node.vid, node.pid)
 
 
 def _missing(channel: Channel, unique_id: str, nodes: list[hostusb.UsbNode] | None) -> StepFailed:

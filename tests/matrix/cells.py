@@ -21,7 +21,9 @@ from typing import Any
 import msgspec
 
 from msdflash.chips.families import family_of_target
+from msdflash.daemon.config import BoardOptions
 from msdflash.diagnose.causes import CATALOGUE
+from msdflash.sim import client
 from msdflash.sim.board import Board
 from msdflash.sim.boards import BOARDS
 from msdflash.sim.contents import SIZE, base, intel_hex, program
@@ -38,6 +40,8 @@ scene: Any = sys.modules["main_path_stage"]
 
 LONGEST = 15.0
 """Seconds from the file being whole to the report, beyond the time that one erase may take, see :func:`longest`."""
+
+PACKS = Path(client.__file__).parent / "pack"
 
 HELD = frozenset({"held-in-reset", "reset-loop"})
 LOCKED = frozenset(
@@ -80,7 +84,8 @@ FAULTS: dict[str, frozenset[str]] = {
 """Faults, and what may be told as certain then; besides causes that only name what was seen."""
 
 ORDER = (
-    "cmsis-dap", "stlink-v3", "cmsis-dap-v1", "cmsis-dap-const0", "stlink-v2-1", "cmsis-dap-pushpull", "cmsis-dap-v1-ep0", "stlink-v2-old"
+    "cmsis-dap", "stlink-v3", "cmsis-dap-v1", "cmsis-dap-const0", "stlink-v2-1", "cmsis-dap-pushpull", "cmsis-dap-v1-ep0", "stlink-v2-old",
+    "jlink",
 )  # fmt: skip
 """Probes, those first that say most when time is short."""
 
@@ -136,9 +141,21 @@ def refused(board: str, probe: str) -> frozenset[str]:
         return frozenset({"swd-silent"})
     if board == "pico" and probe == "jlink":  # pyOCD's driver sends no bit sequences, and one of them chooses the port (RP2040 2.3.4)
         return frozenset({"probe-cannot-reach-chip"})
+    if board == "pico" and probe == "jlink":  # pyOCD's driver sends no bit sequences, and one of them chooses the port (RP2040 2.3.4)
+        return frozenset({"probe-cannot-reach-chip"})
     if board == "nrf52840-dk-v3":  # shut since the factory, until firmware opens it (nRF52840 PS 4.8.1, build code Fx0)
         return frozenset({"nrf-approtect"})
     return frozenset()
+
+
+SLOW_PAIRS = ("nucleo-l476rg", "nrf52840-dk", "bench-pack", "pico")
+"""The boards that stand on a J-Link here: three makers, small and large sectors, and one that it cannot reach. pyOCD moves each word
+through it on its own, so that others with large sectors take minutes."""
+
+
+def stands(board: str, probe: str) -> bool:
+    """Whether there are cells of this pair."""
+    return probe != "jlink" or board in SLOW_PAIRS
 
 
 SLOW_PAIRS = ("nucleo-l476rg", "nrf52840-dk", "bench-pack", "pico")
@@ -161,15 +178,16 @@ def cells(boards: Sequence[str] = tuple(BOARDS), probes: Sequence[str] = PROBES)
     found = []
     for board in boards:
         faults = [fault for fault in FAULTS if has(board, fault)]
-        for probe in probes:
+        for probe in [probe for probe in probes if stands(board, probe)]:
             found += [Cell(board, probe, what) for what in (["good", "again", *faults] if works(board, probe) else ["good"])]
     return found
 
 
-def longest(board: str) -> float:
+def longest(board: str, probe: str) -> float:
     """Seconds until the report: no flash may be called stuck before twice its data sheet's worst case has passed."""
     family = family_of_target(BOARDS[board].chip)
-    return LONGEST + (2 * family.timing.erase if family is not None and family.timing is not None else 0.0)
+    flash = 2 * family.timing.erase if family is not None and family.timing is not None else 0.0
+    return (4 * LONGEST if probe == "jlink" else LONGEST) + flash
 
 
 def check(cell: Cell, result: Any, before: bytes, after: bytes, wanted: bytes) -> str:
@@ -187,7 +205,7 @@ def check(cell: Cell, result: Any, before: bytes, after: bytes, wanted: bytes) -
     seen_only = {key for key, cause in CATALOGUE.items() if cause.symptom}
     findings = {
         f"certain of {sorted(result.having('certain') - allowed - seen_only)}": bool(result.having("certain") - allowed - seen_only),
-        f"took {result.report['duration']:.1f} s": result.report["duration"] > longest(cell.board),
+        f"took {result.report['duration']:.1f} s": result.report["duration"] > longest(cell.board, cell.probe),
         "FAIL.TXT says otherwise than the report": result.proved == ("FAIL.TXT" in result.drive),
         "FALSE SUCCESS: flash is not the file": result.proved and after[: len(wanted)] != expected[: len(wanted)],
         "bytes beside the image were lost": result.proved and after[len(wanted) :] != expected[len(wanted) :],
@@ -257,12 +275,21 @@ def shift(drive: Any, board: str, probe: str, whats: Sequence[str], note: Callab
             drive.recover()
 
 
+def options_of(board: str, probe: str) -> BoardOptions:
+    """What a user gives for a chip that only a CMSIS-Pack knows, and where the probe does not tell which board it sits on."""
+    pack, target = BOARDS[board].pack
+    if pack:
+        return BoardOptions(pack=str(PACKS / pack), target=target)
+    return BoardOptions(target=BOARDS[board].part or None) if probe == "jlink" else BoardOptions()
+
+
 def play(start: Callable[..., Any], lots: Mapping[tuple[str, str], Sequence[str]], until: float = float("inf")) -> list[Seen]:
     """Run lots of cells at once, each on its own board: ``{(board, probe): what...}``."""
     seen: list[Seen] = []
     lock = threading.Lock()
     names = {f"b{number}": pair for number, pair in enumerate(lots)}
-    room = start(**{name: f"{board},probe={probe}" for name, (board, probe) in names.items()})
+    options = {name: options_of(*pair) for name, pair in names.items()}
+    room = start(options=options, **{name: f"{board},probe={probe}" for name, (board, probe) in names.items()})
 
     def note(item: Seen) -> None:
         with lock:
@@ -276,14 +303,14 @@ def on_their_own(lots: Mapping[tuple[str, str], Sequence[str]], until: float = f
     """:func:`play` on a stage of its own, which ends with it."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m-")))
-        return play(lambda **specs: stack.enter_context(scene.Stage(folder, specs)), lots, until)
+        return play(lambda options=None, **specs: stack.enter_context(scene.Stage(folder, specs, options)), lots, until)
 
 
 def sample(seed: int, pairs: int, each: int) -> dict[tuple[str, str], list[str]]:
     """Some boards on some probes, with some of their cells each; the same for the same seed."""
     dice = random.Random(seed)
     boards = dice.sample(sorted(BOARDS), pairs)
-    chosen = [(board, dice.choice([probe for probe in PROBES if works(board, probe)])) for board in boards]
+    chosen = [(board, dice.choice([probe for probe in PROBES if stands(board, probe) and works(board, probe)])) for board in boards]
     return {pair: dice.sample([item.what for item in cells([pair[0]], [pair[1]]) if item.what != "good"], each) for pair in chosen}
 
 

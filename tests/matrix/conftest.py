@@ -39,7 +39,7 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """``stage(name=spec, ...)``: boards with a daemon over them, ended after the test."""
     with contextlib.ExitStack() as stack:
 
-        def start(**specs: str) -> Any:
-            return stack.enter_context(sys.modules["main_path_stage"].Stage(tmp_path, specs))
+        def start(options: Any = None, **specs: str) -> Any:
+            return stack.enter_context(sys.modules["main_path_stage"].Stage(tmp_path, specs, options))
 
         yield start

@@ -65,6 +65,7 @@ def probes(board: str) -> tuple[str, str]:
 
 
 OWN = "bench:"
+PACKS = Path(client.__file__).parent / "pack"
 
 SUBJECTS = {
     "nucleo-l476rg": Subject("stm32l475xg", "NUCLEO_L476RG.bin"),
@@ -82,6 +83,7 @@ SUBJECTS = {
     "lpcxpresso55s69": Subject("lpc55s69", "lpcxpresso55s69.bin"),
     "lpc1768-mbed": Subject("lpc1768", "l1_lpc1768.bin"),
     "pico": Subject("rp2040", "rp2040.bin", dap="cmsis-dap-const0"),  # its debug connector has no RUN
+    "bench-pack": Subject("bench_m4", OWN + "blinky-zero.bin"),
 }
 """By the bench's name. Rows whose board the bench does not have are left out."""
 
@@ -199,6 +201,9 @@ class Bench:
         if subject.named:
             shutil.copyfile(found, self.project / "data" / "binaries" / subject.named)
         yaml = f"probes:\n  {self.serial}:\n    target_override: {subject.target}\n    test_binary: {found.as_posix()}\n"
+        pack = BOARDS[self.board].pack[0]
+        if pack:
+            yaml += f"    pack:\n    - {(PACKS / pack).as_posix()}\n"
         (self.project / "pyocd.yaml").write_text(yaml, encoding="utf-8")
         return found
 
