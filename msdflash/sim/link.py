@@ -232,7 +232,9 @@ class Link:
             self.on_quiet()
 
     def _reached(self) -> SwDp | None:
-        return None if self._mute or not self.wires.powered or self.dp is None else self.dp.chosen()
+        if self.broken or self.unheard or not self.wires.powered or self.dp is None or (self.edges is not None and self._mute):
+            return None
+        return self.dp.chosen()
 
     @property
     def _too_fast(self) -> bool:
@@ -265,7 +267,7 @@ class Link:
         if dp is None:
             silent = Ack.LOW if self.clamped and not self.broken and not self.wires.powered else Ack.NONE
             return int(silent), 0
-        if self._too_fast:
+        if self.edges is not None and self._too_fast:
             return self._damaged(dp, request)
         if self.noise is not None and self.noise.hit(again):
             return self._disturbed(dp, request)
