@@ -106,7 +106,7 @@ def test_protected_regions(debugger: Debugger, board: Board) -> None:
     assert command(debugger, 0x44, 0) == CCIF | FPVIOL
     assert command(debugger, 0x09, 0x10000) == CCIF
     debugger.write(FPROT, 0xFFFFFFFF)
-    assert debugger.read(FPROT) == 0xFDFFFFFF
+    assert debugger.read(FPROT) == 0xFFFFFFFD
 
 
 @pytest.mark.parametrize(
