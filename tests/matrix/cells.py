@@ -141,21 +141,9 @@ def refused(board: str, probe: str) -> frozenset[str]:
         return frozenset({"swd-silent"})
     if board == "pico" and probe == "jlink":  # pyOCD's driver sends no bit sequences, and one of them chooses the port (RP2040 2.3.4)
         return frozenset({"probe-cannot-reach-chip"})
-    if board == "pico" and probe == "jlink":  # pyOCD's driver sends no bit sequences, and one of them chooses the port (RP2040 2.3.4)
-        return frozenset({"probe-cannot-reach-chip"})
     if board == "nrf52840-dk-v3":  # shut since the factory, until firmware opens it (nRF52840 PS 4.8.1, build code Fx0)
         return frozenset({"nrf-approtect"})
     return frozenset()
-
-
-SLOW_PAIRS = ("nucleo-l476rg", "nrf52840-dk", "bench-pack", "pico")
-"""The boards that stand on a J-Link here: three makers, small and large sectors, and one that it cannot reach. pyOCD moves each word
-through it on its own, so that others with large sectors take minutes."""
-
-
-def stands(board: str, probe: str) -> bool:
-    """Whether there are cells of this pair."""
-    return probe != "jlink" or board in SLOW_PAIRS
 
 
 SLOW_PAIRS = ("nucleo-l476rg", "nrf52840-dk", "bench-pack", "pico")
