@@ -1,6 +1,7 @@
 """Raspberry Pi's RP2040.
 
-Sources: pico-sdk ``hardware/regs`` headers and ``boot_stage2/pad_checksum``; W25Q16JV data sheet for times.
+Sources: RP2040 datasheet 2.3.4 (debug ports), pico-sdk ``hardware/regs`` headers (ssi.h, io_qspi.h) and ``boot_stage2/pad_checksum``;
+W25Q16JV data sheet for times.
 """
 
 from __future__ import annotations

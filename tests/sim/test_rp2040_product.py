@@ -89,7 +89,7 @@ def look(session: Session) -> tuple[Any, Channel]:
     return serialflash.look(channel, session.target.primary_core, region.flash, RP2040.serial, region.start), channel
 
 
-@pytest.mark.parametrize("off", [0x00, 0xFF])
+@pytest.mark.parametrize("off", [0x00, pytest.param(0xFF, marks=pytest.mark.slow)])
 def test_the_flash_chip_is_asked_and_its_window_readable_afterwards(
     board: Board, pyocd_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, off: int
 ) -> None:
