@@ -12,7 +12,8 @@ import pytest
 import msdflash.sim.pack.make_pack as packing
 from msdflash.daemon.config import BoardOptions
 from msdflash.sim.boards import BOARDS
-from msdflash.sim.contents import program
+from msdflash.sim.contents import lay_down, program
+from msdflash.sim.spec import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +31,16 @@ OPTIONS = {
     "m4": BoardOptions(pack=str(PACK), target="bench_m4"),
     "lost": BoardOptions(pack="/nowhere/a.pack", target="bench_m4"),
 }
+BESIDE = b"somebody else's, in the same sector of 16 KiB"
 
 
 @pytest.fixture
 def drives(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options = {name: OPTIONS[name] for name in request.param}
-    with scene.Stage(tmp_path_factory.mktemp("p"), dict.fromkeys(options, "bench-pack"), options) as stage:
+    root = tmp_path_factory.mktemp("p")
+    (root / "bus").mkdir(mode=0o700)
+    lay_down(parse(f"bench-pack,serial={scene.serial_of('m4', 'bench-pack')}"), root / "bus", {0x7F00: BESIDE})
+    with scene.Stage(root, dict.fromkeys(options, "bench-pack"), options) as stage:
         yield stage
 
 
@@ -44,12 +49,10 @@ def test_flashed_proved_and_what_is_not_known_told(drives: Any) -> None:
     """Over sectors of two sizes, with bytes of somebody else's in the last; then the program runs."""
     drive = drives["m4"]
     image = program("bench-pack", 1, 0x4200)
-    beside = b"somebody else's, in the same sector of 16 KiB"
-    assert drive.drop("beside.hex", scene.intel_hex({0x4000: image[0x4000:], 0x7F00: beside})).proved
     result = drive.drop("program.bin", image)
     flash = drive.flash()
     assert result.proved
-    assert flash == image + b"\xff" * (0x7F00 - len(image)) + beside + b"\xff" * (0x40000 - 0x7F00 - len(beside))
+    assert flash == image + b"\xff" * (0x7F00 - len(image)) + BESIDE + b"\xff" * (0x40000 - 0x7F00 - len(BESIDE))
     assert result.report["target"] == {"name": "bench_m4", "part": None, "asked": "bench_m4", "how": "given", "flash": ((0, 0x40000),)}
     assert result.report["running"] == "running"
     assert any("was not measured" in note for note in result.report["image"]["notes"])

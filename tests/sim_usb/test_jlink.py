@@ -182,6 +182,7 @@ def test_the_library_is_as_old_as_it_says_and_lacks_what_nobody_calls(tmp_path: 
         library.JLINK_EraseChip  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_stock_pyocd_loads_over_it(boards: client.RunningBoard, tmp_path: Path) -> None:
     """Also where pyOCD, for want of SEGGER's library, had left its J-Link driver out before the bench's entry point was asked."""
     image = bytes(range(256)) * 4
