@@ -12,6 +12,7 @@ from msdflash.diagnose.rules import diagnose
 from msdflash.engine.pool import Pool
 from msdflash.engine.runner import Engine
 from msdflash.job.order import Connection, FlashOrder
+from msdflash.job.outcome import Outcome
 from msdflash.sim import client, scripts
 from msdflash.sim.boards import BOARDS
 from msdflash.sim.contents import lay_down, program
@@ -69,6 +70,17 @@ ROWS: tuple[Row, ...] = (
 """The first two run always; all with ``-m slow``."""
 
 
+LONGEST = 5.0
+"""Seconds from the beginning of the step that failed to the end of the job: the first step's own work and all that is measured after it."""
+
+
+def spent(outcome: Outcome) -> float:
+    """Seconds since the failed step began, rescue and closing included; 0 for a good job."""
+    names = list(outcome.timings)
+    failed = outcome.failure.step.value if outcome.failure else ""
+    return sum(list(outcome.timings.values())[names.index(failed) :]) if failed in names else 0.0
+
+
 def play(row: Row, folder: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine) -> str:
     """What is wrong with the answer, or ""."""
     bus = folder / "bus"
@@ -91,6 +103,7 @@ def play(row: Row, folder: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine
         "not flashed" if row.good else "flashed": outcome.proved != row.good,
         f"leads with {told[:1]}": (told[0] if told else "") != row.first,
         f"does not tell {set(row.also) - set(told)}": bool(set(row.also) - set(told)),
+        f"took {spent(outcome):.1f} s to say so": spent(outcome) > LONGEST,
     }
     return "; ".join(text for text, is_wrong in wrong.items() if is_wrong)
 
