@@ -108,7 +108,9 @@ PROOFS: dict[str, Proof] = {
     "lockup-reset": _row("reset.cause", "resets were seen, and the lockup flag is set", "the flag is clear"),
     "brown-out": _row("reset.cause vtref", "a brown-out or new power-on flag, or a voltage that fell during the job", "a level voltage"),
     "reset-by-pin": _row("reset.cause", "resets were seen, and the pin's flag is set and no other source's", "another flag is set"),
-    "boot-source": _row("core.pcsr boot.shown", "the program counter, or the vector table in force, lies in the boot ROM", "in flash"),
+    "boot-source": _row(
+        "core.pcsr boot.shown core.vtor", "the program counter, or the vector table in force, lies in the boot ROM", "in flash"
+    ),
     "memory-guard-left-on": _row("core.limits", "MPU or stack limits on while the algorithm ran, and its fault says so", "both off"),
     "supply-set-wrong": _row("kind", "nothing; silence of an STM32H7 only does not exclude it", "any answer"),
     "lpc-crp": _row("kind", "nothing; silence of an LPC only does not exclude it", "any answer"),

@@ -101,9 +101,12 @@ def boot_source(e: Evidence) -> Finding | None:
         if shown
         else ""
     )
+    vtor = e.register("core.vtor")
+    in_force = vtor is not None and vtor != 0 and in_rom(vtor)
     if not there and not shown:
         return None
-    return found("boot-source", CERTAIN if there and shown else LIKELY, words, table)
+    vectors = f"the vector table in force lies in the boot ROM (VTOR {hex32(vtor)})" if in_force else ""
+    return found("boot-source", CERTAIN if there and (shown or in_force) else LIKELY, words, table, vectors)
 
 
 def _pair(value: object) -> bool:

@@ -191,7 +191,7 @@ LADDER: tuple[Measurement, ...] = (
     M("running", Phase.AFTER, "DHCSR and program counter, six times over 100 ms, without halting; longer while in reset",
       ("core.dhcsr", "core.dhcsr_ms", "core.pcsr", "core.left_reset_ms"), 4.5,
       "running, asleep, locked up, resetting, in reset until late, or in the boot ROM", Effect.STICKY),
-    M("boot-source", Phase.AFTER, "what stands at the address from which the core starts, beside the flash", ("boot.shown",), 0.2,
+    M("boot-source", Phase.AFTER, "VTOR, and what stands where the core starts, beside the flash", ("core.vtor", "boot.shown"), 0.2,
       "that the chip starts from something else than the flash that was written"),
     M("presence", Phase.LEAVE, "whether the probe is still listed", ("probe.present",), 2.0, "unplugged against hanging"),
 )  # fmt: skip

@@ -95,6 +95,7 @@ READINGS: dict[str, ReadingKind] = {
     "core.seen_under_reset": _kind("bool", "CPUID came back while this probe held nRESET low", Effect.RESET),
     "core.debug_lost": _kind("bool", "C_DEBUGEN, which this job had set, was clear after the failure: only a power-on clears it"),
     "core.pcsr": _kind("reg", "DWT_PCSR 0xE000101C samples without halting"),
+    "core.vtor": _kind("reg", "VTOR 0xE000ED08: where the vector table in force lies"),
     "boot.shown": _kind("dict", "first two words where the core starts, and of the flash: {at, shown, flash}"),
     "core.fault": _kind("dict", "registers after a fault: pc, ipsr, cfsr, hfsr, bfar"),
     "core.limits": _kind("dict", "what guards memory from the core's own code: {mpu: MPU_CTRL, msplim, psplim}; limits on Armv8-M"),

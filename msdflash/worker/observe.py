@@ -15,6 +15,9 @@ DWT_PCSR = 0xE000101C
 TRCENA = 1 << 24
 """Arm DDI 0403E C1.8.3 and C1.6.5. PCSR reads all ones while the core is halted or where it is not implemented."""
 
+VTOR = 0xE000ED08
+"""Arm DDI 0403E B3.2.5; reads as zero on an Armv6-M core without it."""
+
 LOOKS = 6
 INTERVAL = 0.02
 """Six looks over a tenth of a second: enough to tell running, asleep, locked up and held apart; not a test of the program."""
@@ -78,13 +81,14 @@ def _look(channel: Channel, core: Any) -> str:
 
 
 def boot_source(channel: Channel, core: Any, family: Family | None) -> None:
-    """Sets ``boot.shown``: the first two words at the address where the core starts, and those of the flash. Nothing is halted.
+    """Sets ``core.vtor`` and ``boot.shown``: the vector table in force; the first two words where the core starts, and of the flash.
 
-    Only for chips that show one of several memories there (STM32 at address 0, by boot pins and options).
+    Nothing is halted. The words only of chips that show one of several memories there (STM32 at address 0, by boot pins and options).
     """
-    if family is None or family.boot_alias is None or family.boot_alias == family.flash_base:
-        return
     with contextlib.suppress(Exception):  # the program may have taken the debug port away
+        channel.measure("core.vtor", int(core.read32(VTOR)))
+        if family is None or family.boot_alias is None or family.boot_alias == family.flash_base:
+            return
         shown, flash = ([int(core.read32(base + offset)) for offset in (0, 4)] for base in (family.boot_alias, family.flash_base))
         channel.measure("boot.shown", {"at": family.boot_alias, "shown": shown, "flash": flash})
 

@@ -341,6 +341,14 @@ def test_another_core_than_the_target_family_has_is_another_chip() -> None:
     assert "wrong-target" not in standing(job("cmsis-dap", "algo-fault", seen | {"core.cpuid": 0x410C_C601}, step=Step.ERASE))
 
 
+def test_a_start_from_the_boot_rom_takes_two_readings_to_be_certain() -> None:
+    """An H743 shows nothing at 0; there the table in force speaks. A program may call the ROM, or point VTOR anywhere."""
+    rom = {"chip.family": "stm32h7", "core.pcsr": [0x1FF0_0100] * 4}
+    assert standing(job("stlink", "", rom | {"core.vtor": 0x1FF0_0000}, running="running")) == {"boot-source": "certain"}
+    assert standing(job("stlink", "", rom | {"core.vtor": 0x0800_0000}, running="running")) == {"boot-source": "likely"}
+    assert standing(job("stlink", "", rom | {"core.pcsr": [0x0800_0100] * 4, "core.vtor": 0x1FF0_0000}, running="running")) == {}
+
+
 def test_a_good_job_has_nothing_to_say() -> None:
     good = {"swd.dpidr": DP, "vtref": 3.3, "nreset.undriven": [1] * 10, "core.dhcsr": [RESET, RUNS], "ram.test": {"ok": True, "words": 9}}
     assert job("stlink", "", good, running="running") == Diagnosis()
