@@ -78,6 +78,14 @@ FAULTS: dict[str, frozenset[str]] = {
     "stall": USB,
     "stall:in": USB,
     "short-packet:20": USB | {"probe-fw-fault"},
+    "vdd:5.0": frozenset({"level-mismatch"}),
+    "vdd:1.2": frozenset({"target-voltage-low", "no-target-power"}),
+    "vdda-open": frozenset({"chip-dead"}),
+    "weak-supply": frozenset({"brown-out"}),
+    "slow-edges": LINK,
+    "nreset-open": frozenset({"nreset-no-effect"}),
+    "boot0-high": frozenset({"boot-source"}),
+    "watchdog-on": frozenset({"watchdog"}),
     "no-permission": frozenset({"usb-permission"}),
     "busy": frozenset({"probe-busy"}),
 }
@@ -85,7 +93,7 @@ FAULTS: dict[str, frozenset[str]] = {
 
 ORDER = (
     "cmsis-dap", "stlink-v3", "cmsis-dap-v1", "cmsis-dap-const0", "stlink-v2-1", "cmsis-dap-pushpull", "cmsis-dap-v1-ep0", "stlink-v2-old",
-    "jlink",
+    "jlink", "cmsis-dap-keeps", "stlink-v2-j34",
 )  # fmt: skip
 """Probes, those first that say most when time is short."""
 
@@ -146,6 +154,13 @@ def refused(board: str, probe: str) -> frozenset[str]:
     return frozenset()
 
 
+KINDS = ("cmsis-dap", "cmsis-dap-v1", "stlink-v3", "stlink-v2-1")
+"""Kinds of probe that stand on every board: both versions of CMSIS-DAP and both generations of ST-LINK."""
+
+VARIANT_BOARDS = ("nucleo-l476rg", "nrf52840-dk")
+"""Boards, one of ST's and one of another maker, on which the other profiles stand, too: they differ from those of :data:`KINDS` in what
+they do to nRESET, how they move packets and whom they refuse, not in the chip behind them."""
+
 SLOW_PAIRS = ("nucleo-l476rg", "nrf52840-dk", "bench-pack", "pico")
 """The boards that stand on a J-Link here: three makers, small and large sectors, and one that it cannot reach. pyOCD moves each word
 through it on its own, so that others with large sectors take minutes."""
@@ -153,7 +168,9 @@ through it on its own, so that others with large sectors take minutes."""
 
 def stands(board: str, probe: str) -> bool:
     """Whether there are cells of this pair."""
-    return probe != "jlink" or board in SLOW_PAIRS
+    if probe == "jlink":
+        return board in SLOW_PAIRS
+    return probe in KINDS or board in VARIANT_BOARDS
 
 
 def works(board: str, probe: str) -> bool:
