@@ -10,6 +10,13 @@ _CYCLE = Remedy("Take the target's power away for ten seconds, then drop the fil
 _AGAIN = "Drop the file again: it will be erased, written and compared from the start."
 _NAME_TARGET = "Give the right target for this drive: `msdflash boards` shows what the silicon says."
 
+
+def _unlock(lost: str) -> Remedy:
+    """The order that msdflash itself carries out (docs/drive.md, action files), and what it destroys."""
+    text = 'Let msdflash unlock it: where the configuration allows it, drop UNLOCK.ACT with the line "serial:" and this probe\'s id.'
+    return Remedy(text, f"ERASES {lost}")
+
+
 CHIP_CAUSES: tuple[Cause, ...] = (
     # --- state ------------------------------------------------------------------------------------------------------------
     cause(
@@ -46,7 +53,8 @@ CHIP_CAUSES: tuple[Cause, ...] = (
         "read-out protection level 1 is set: the chip refuses access to its flash",
         "ERROR_UNLOCK",
         "Take the target's power away and give it back: the old program then runs again.",
-        Remedy("Remove the protection with the maker's tool (STM32CubeProgrammer: RDP = AA).", "ERASES THE WHOLE CHIP"),
+        _unlock("all flash, data EEPROM, backup registers and backup RAM"),
+        Remedy("Or remove it with the maker's tool (STM32CubeProgrammer: RDP = AA).", "ERASES THE WHOLE CHIP"),
     ),
     cause(
         "rdp2",
@@ -59,28 +67,31 @@ CHIP_CAUSES: tuple[Cause, ...] = (
         "access port protection is on: the chip lets no debugger in",
         "ERROR_UNLOCK",
         "Use a program that leaves the port open: newer revisions shut it at each reset unless the program opens it.",
-        Remedy("Unlock it by order: `pyocd erase --mass`, or Nordic's recover command.", "ERASES THE WHOLE CHIP"),
+        _unlock("all flash, UICR and RAM"),
+        Remedy("Or unlock it with `pyocd erase --mass`, or Nordic's recover command.", "ERASES THE WHOLE CHIP"),
     ),
     cause(
         "nrf51-readback",
         "read-back protection is on: the chip's code memory is shut to debuggers",
         "ERROR_UNLOCK",
         "Use the way in that the program itself offers, such as its own update over the air: flash and settings are kept then.",
-        Remedy("Unlock it by order: `pyocd erase --chip`, or Nordic's recover command.", "ERASES THE WHOLE CHIP"),
+        _unlock("all flash and UICR"),
+        Remedy("Or unlock it with `pyocd erase --chip`, or Nordic's recover command.", "ERASES THE WHOLE CHIP"),
     ),
     cause(
         "kinetis-security",
         "flash security is on: the chip lets no debugger in",
         "ERROR_UNLOCK",
         "Check the 16 bytes at 0x400 of what was flashed before: 0xFF at 0x40C secures the chip.",
-        Remedy("Unlock it by order: `pyocd erase --mass`.", "ERASES THE WHOLE CHIP"),
+        _unlock("all flash"),
+        Remedy("Or unlock it with `pyocd erase --mass`.", "ERASES THE WHOLE CHIP"),
     ),
     cause(
         "locks-at-reset",
         "the chip locks itself at its next reset: {effect}",
         "ERROR_WRITE",
         "Drop a good image now, before the board is reset or unplugged: until then the chip is still open.",
-        Remedy("After a reset: unlock it by order, `pyocd erase --mass`.", "ERASES THE WHOLE CHIP"),
+        _unlock("all flash"),
         plain="the chip locks itself at its next reset",
     ),
     cause(
