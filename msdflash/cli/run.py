@@ -42,14 +42,16 @@ def run(options: argparse.Namespace) -> int:
 
     from msdflash.cli.bench import simulated
     from msdflash.cli.session import interruptible
-    from msdflash.daemon.config import Config, load_config
+    from msdflash.daemon.config import Config
+    from msdflash.daemon.config_file import find_config, load_config
     from msdflash.daemon.paths import find_paths
     from msdflash.daemon.run import Daemon, Selection
     from msdflash.engine.pool import Pool
     from msdflash.engine.process import sweep
     from msdflash.engine.runner import Engine
 
-    config = load_config(Path(options.config)) if options.config else Config()
+    found = find_config(options.config)
+    config = load_config(found.file) if found.file else Config()
     paths = find_paths().make()
     log_to_stderr(verbose=options.verbose)
     stop = threading.Event()

@@ -1,37 +1,16 @@
-"""The configuration file: TOML, every wrong key and value named with what is allowed.
+"""What a configuration file can say, as plain frozen data, and the checks of single values.
 
-::
-
-    drives = "/home/lab/boards"
-
-    [board."066DFF"]
-    name = "bench3-left"
-    target = "stm32l476rgtx"
-    base = "0x08000000"
-    frequency = 4_000_000
-    connect = "halt"
-    pack = "Keil.STM32L4xx_DFP.pack"
-    allow_locking_images = false
-    retries = 3
-    actions = ["refresh", "auto-reset"]
-    unlock = "never"
-    fail_txt = "long"
+The table of keys is :mod:`msdflash.daemon.config_keys`, the file itself :mod:`msdflash.daemon.config_file`.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from msdflash.drop.actions import HARMLESS, POLICIES
-from msdflash.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CONNECT_MODES = ("halt", "under-reset", "pre-reset", "attach")
 LOWEST_HZ, HIGHEST_HZ = 1_000, 50_000_000
@@ -40,6 +19,8 @@ UNLOCK_MODES = ("never", "action", "always")
 MOST_RETRIES = 3
 LONGEST_WAIT = 600.0
 _LONGEST_NAME = 64
+PORT = "port:"
+"""Begins the name of a section that stands for whatever probe is on one USB port."""
 
 
 class BoardOptions(msgspec.Struct, frozen=True):
@@ -56,6 +37,7 @@ class BoardOptions(msgspec.Struct, frozen=True):
         actions: policies of action files that are obeyed, words of :data:`msdflash.drop.actions.POLICIES` but ``unlock``.
         unlock: ``never``; ``action``: on an UNLOCK.ACT; ``always``: before each drop on a locked chip. It erases the whole chip.
         fail_txt: ``long``, or ``two-line`` for readers that count lines: then WHY.TXT holds the rest.
+        folder: this board's drive folder; else one below the drives folder.
         busy_wait: seconds that a drop waits for a probe that another program holds.
         retries: ways around a failure that may be tried by itself, 0 to :data:`MOST_RETRIES`.
     """
@@ -72,6 +54,7 @@ class BoardOptions(msgspec.Struct, frozen=True):
     actions: tuple[str, ...] = HARMLESS
     unlock: str = "never"
     fail_txt: str = "long"
+    folder: str | None = None
 
     def over(self, other: BoardOptions) -> BoardOptions:
         """These options where they say something, else ``other``'s."""
@@ -82,14 +65,15 @@ class BoardOptions(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """A whole configuration file. ``boards`` is by probe serial."""
+    """A whole configuration. ``boards`` is by probe serial, or by the probe's USB port as ``port:1-2.3``."""
 
     drives: Path | None = None
     boards: dict[str, BoardOptions] = msgspec.field(default_factory=dict)
 
-    def board(self, serial: str) -> BoardOptions:
-        """The options of a probe, plain ones where the file has none."""
-        return self.boards.get(serial, BoardOptions())
+    def board(self, serial: str, port: str | None = None) -> BoardOptions:
+        """The options of a probe: its own section, then its port's, then plain ones."""
+        own = self.boards.get(serial, BoardOptions())
+        return own if port is None else own.over(self.boards.get(PORT + port, BoardOptions()))
 
 
 def parse_address(value: object) -> int:
@@ -183,80 +167,8 @@ def parse_fail_txt(value: object) -> str:
     return value
 
 
-def _path(value: object) -> str:
+def parse_path(value: object) -> str:
+    """A path. Raises ValueError that says what is allowed."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a path in quotes")
     return value
-
-
-_BOARD_KEYS: dict[str, Callable[[object], Any]] = {
-    "name": parse_name,
-    "target": parse_target,
-    "base": parse_address,
-    "frequency": parse_frequency,
-    "connect": parse_connect,
-    "pack": _path,
-    "allow_locking_images": parse_switch,
-    "retries": parse_retries,
-    "busy_wait": parse_seconds,
-    "actions": parse_actions,
-    "unlock": parse_unlock,
-    "fail_txt": parse_fail_txt,
-}
-
-
-def load_config(file: Path) -> Config:
-    """Read a configuration file.
-
-    Relative paths in it count from the file's own folder; ``~`` is the user's.
-
-    Raises:
-        UsageError: names the file, the key, the value and what is allowed.
-    """
-    try:
-        document = tomllib.loads(file.read_bytes().decode("utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the configuration {file}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{file} is not TOML: {error}") from error
-    drives: Path | None = None
-    boards: dict[str, BoardOptions] = {}
-    for key, value in document.items():
-        if key == "drives":
-            drives = _resolve(file, _checked(file, key, value, _path))
-        elif key == "board" and isinstance(value, dict):
-            boards = {serial: _board(file, serial, table) for serial, table in value.items()}
-        else:
-            raise UsageError(f'{file}: {_show(key, value)} is not known here; allowed: drives, [board."SERIAL"]')
-    return Config(drives=drives, boards=boards)
-
-
-def _board(file: Path, serial: str, table: object) -> BoardOptions:
-    where = f'board."{serial}"'
-    if not isinstance(table, dict):
-        raise UsageError(f"{file}: {_show(where, table)} must be a table with {', '.join(_BOARD_KEYS)}")
-    options: dict[str, Any] = {}
-    for key, value in table.items():
-        check = _BOARD_KEYS.get(key)
-        if check is None:
-            raise UsageError(f"{file}: {_show(f'{where}.{key}', value)} is not known; allowed: {', '.join(_BOARD_KEYS)}")
-        options[key] = _checked(file, f"{where}.{key}", value, check)
-    if "pack" in options:
-        options["pack"] = str(_resolve(file, options["pack"]))
-    return BoardOptions(**options)
-
-
-def _checked(file: Path, key: str, value: object, check: Callable[[object], Any]) -> Any:
-    try:
-        return check(value)
-    except ValueError as error:
-        raise UsageError(f"{file}: {_show(key, value)} is wrong; allowed: {error}") from None
-
-
-def _resolve(file: Path, path: str) -> Path:
-    return (file.absolute().parent / Path(path).expanduser()).absolute()
-
-
-def _show(key: str, value: object) -> str:
-    text = repr(value)
-    return f"{key} = {text if len(text) <= 60 else text[:57] + '...'}"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msdflash.daemon.config import BoardOptions, load_config, parse_address, parse_frequency
+from msdflash.daemon.config import BoardOptions, parse_address, parse_frequency
+from msdflash.daemon.config_file import load_config
 from msdflash.errors import UsageError
 
 WHOLE = """
@@ -45,7 +46,7 @@ def test_whole_file(tmp_path: Path) -> None:
         pytest.param("drive = 'x'", ["drive = 'x'", "drives"], id="top-key"),
         pytest.param("drives = 3", ["drives = 3", "path in quotes"], id="drives-number"),
         pytest.param("board = 3", ["board = 3", 'board."SERIAL"'], id="board-number"),
-        pytest.param("[board]\nX = 1", ['board."X" = 1', "name, target"], id="board-value"),
+        pytest.param("[board]\nX = 1", ['board."X" = 1', "name, folder"], id="board-value"),
         pytest.param("[board.X]\nspeed = 1", ['board."X".speed = 1', "frequency"], id="board-key"),
         pytest.param("[board.X]\nconnect = 'fast'", ["'fast'", "under-reset"], id="connect"),
         pytest.param("[board.X]\nfrequency = 5", ["frequency = 5", "1k to 50M"], id="slow"),
