@@ -77,9 +77,8 @@ def no_probe(e: Evidence) -> Finding | None:
         reason = _node_words(e) if present is True else "opening its USB device gave EACCES, so it is there"
         return found("no-probe", RULED_OUT, reason, probe=probe)
     if present is False and e.value("usb.nameless"):
-        return found(
-            "no-probe", LIKELY, number, "the system's own USB list does not hold it, but holds a debug probe without a serial number"
-        )
+        words = "the system's own USB list does not hold it, but holds a debug probe without a serial number, which may be the one"
+        return found("no-probe", POSSIBLE, number, words)
     if present is False:
         return found("no-probe", CERTAIN, number, "the system's own USB list does not hold it either", probe=probe)
     return found("no-probe", LIKELY, number or "pyOCD does not list this probe", probe=probe)
@@ -120,6 +119,12 @@ def probe_nameless(e: Evidence) -> Finding | None:
 
 def probe_slow(e: Evidence) -> Finding | None:
     """Opening talks to nothing but the probe: when it overruns its deadline and no transfer failed, the probe answers, but slowly."""
+    late = e.number("probe.late")
+    if late is not None:
+        words = f"its answer came {late:g} s after it was asked, when the driver had given up"
+        return found("probe-slow", LIKELY, words, seconds=f"{late:g}")
+    if _timed_out(e) and not _long_enough(e):
+        return found("probe-slow", POSSIBLE, "no reply in the time that its driver waits; it may come later")
     if e.kind != "timeout" or e.step != "open" or e.flag("probe.found") is not True or _errno(e) is not None:
         return None
     seconds = count(e.number("engine.deadline"))
@@ -201,16 +206,38 @@ def probe_vanished(e: Evidence) -> Finding | None:
     return None
 
 
+LONG_WAIT = 3.0
+"""Seconds without a reply from which on a probe that is still listed has stopped: the longest CMSIS-DAP command, DAP_SWJ_Pins, takes 3."""
+
+
+def _long_enough(e: Evidence) -> bool:
+    waited = e.number("probe.hung")
+    return waited is not None and waited >= LONG_WAIT
+
+
+def _timed_out(e: Evidence) -> bool:
+    return _usb_trouble(e) and e.flag("probe.present") is not False and (e.has("probe.hung") or _errno(e) in TIMED_OUT)
+
+
+def _nameless_error(e: Evidence) -> bool:
+    """SEGGER's library has one number for whatever happens on USB; the worker reads it as EIO."""
+    return e.probe_kind == "jlink" and _errno(e) == 5 and e.flag("probe.present") is True
+
+
 def probe_hung(e: Evidence) -> Finding | None:
     """No reply within the transfer's time, while the device is still there."""
     if not _usb_trouble(e) or e.flag("probe.present") is False:
         return None
+    if e.has("probe.late"):
+        return found("probe-hung", RULED_OUT, "an answer came, but late")
+    if _nameless_error(e):
+        return found("probe-hung", POSSIBLE, "the J-Link's library does not say what went wrong on USB")
     hung = e.number("probe.hung")
     seconds = "" if hung is None else f"{hung:g}"
     if hung is not None or _errno(e) in TIMED_OUT:
         there = "it is still listed" if e.flag("probe.present") else ""
         waited = f"no reply to a USB transfer for {seconds} s" if seconds else _errno_words(e)
-        return found("probe-hung", CERTAIN if there else LIKELY, waited, there, seconds=seconds)
+        return found("probe-hung", CERTAIN if there and _long_enough(e) else LIKELY, waited, there, seconds=seconds)
     if e.kind == "usb" and _errno(e) is None:
         return found("probe-hung", POSSIBLE, engine_said(e))
     return None
@@ -223,7 +250,8 @@ def usb_unstable(e: Evidence) -> Finding | None:
     if _errno(e) in SIGNAL:
         return found("usb-unstable", LIKELY, _errno_words(e) + ", a signal error on the bus", errno=f"error {_errno(e)}")
     if _errno(e) == 5 and e.flag("probe.present"):
-        return found("usb-unstable", LIKELY, _errno_words(e) + " (EIO)", "the probe is still listed", errno="error 5")
+        sure = POSSIBLE if _nameless_error(e) else LIKELY
+        return found("usb-unstable", sure, _errno_words(e) + " (EIO)", "the probe is still listed", errno="error 5")
     if e.kind == "usb" and _errno(e) is None:
         return found("usb-unstable", POSSIBLE, engine_said(e))
     return None
@@ -236,6 +264,8 @@ def probe_firmware(e: Evidence) -> Finding | None:
         return found("probe-fw-too-old", CERTAIN, engine_said(e))
     if _errno(e) == STALL or _MALFORMED.search(said):
         return found("probe-fw-fault", LIKELY, _errno_words(e), engine_said(e))
+    if _nameless_error(e):
+        return found("probe-fw-fault", POSSIBLE, "the J-Link's library does not say what went wrong on USB", engine_said(e))
     refused = "stlink-29" in e.acks or "STLink error (29)" in said
     if refused and e.probe_kind in {"stlink", "other"}:
         foreign = bool(e.families) and not any(name.startswith("stm32") for name in e.families)

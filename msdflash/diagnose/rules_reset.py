@@ -13,7 +13,7 @@ import msgspec
 
 from msdflash.diagnose.evidence import FAMILY, NO_NRESET, READS_NRESET, Evidence
 from msdflash.diagnose.finding import Confidence, Finding
-from msdflash.diagnose.rules_wires import TOUCHED_TARGET, mute
+from msdflash.diagnose.rules_wires import LOW_SUPPLY, TOUCHED_TARGET, mute
 from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, found, level_words
 
 S_RETIRE_ST = 1 << 24
@@ -168,8 +168,9 @@ def held_confidence(e: Evidence, p: ResetPicture) -> Confidence | None:
     if e.dp_ever or not e.silent:
         return _held_without_core(e, line)
     if e.silent_in_reset:
-        return LIKELY if line else POSSIBLE
-    return POSSIBLE if line else None
+        # An unpowered chip is silent, and its nRESET low, as well: only a measured supply tells these apart.
+        return LIKELY if line and e.vtref is not None and e.vtref >= LOW_SUPPLY else POSSIBLE
+    return POSSIBLE if line or (p.line_low and not e.families) else None
 
 
 def _held_without_core(e: Evidence, line: bool) -> Confidence | None:

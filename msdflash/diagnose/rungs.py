@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from msdflash.diagnose.causes import CATALOGUE
-from msdflash.diagnose.evidence import Evidence, is_register
+from msdflash.diagnose.evidence import ANSWERED_ACKS, Evidence, is_register
 from msdflash.diagnose.finding import Confidence, Diagnosis
 from msdflash.job.order import Connection
 from msdflash.job.outcome import Outcome
@@ -154,9 +154,11 @@ def _is_certain(diagnosis: Diagnosis) -> bool:
 
 
 def _errors(e: Evidence) -> int | None:
-    """Errors in the link's own test after the failure, or None where it was not made."""
-    value = e.table("swd.errors").get("errors")
-    return value if is_register(value) else None
+    """Errors in the link's own test after the failure, or None where it was not made. A refusal is an answer, and no error."""
+    cell = e.table("swd.errors")
+    value, kinds = cell.get("errors"), cell.get("kinds")
+    answers = sum(n for name, n in kinds.items() if name in ANSWERED_ACKS and is_register(n)) if isinstance(kinds, dict) else 0
+    return max(0, value - answers) if is_register(value) else None
 
 
 def _same_again(e: Evidence, connection: Connection) -> Connection | None:

@@ -75,7 +75,7 @@ LADDER: tuple[Measurement, ...] = (
     M("usb-names", Phase.HOST, "equal unique ids", ("probe.twins",), 0.5, "that a drive would flash a board that was not meant"),
     M(
         "usb-open", Phase.HOST, "opening the probe",
-        ("probe.kind", "probe.product", "probe.errno", "probe.hung", "engine.error", "swd.clock"), 5.0,
+        ("probe.kind", "probe.product", "probe.errno", "probe.hung", "probe.late", "engine.error", "swd.clock"), 5.0,
         "permission, another user of the probe, firmware that is too old or answers nonsense",
     ),
     M(

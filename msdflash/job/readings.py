@@ -64,6 +64,7 @@ READINGS: dict[str, ReadingKind] = {
     "usb.nameless": _kind("list", "USB ids of debug probes without a serial number in the system's own list"),
     "usb.drivers": _kind("list", "Linux: kernel drivers that have the interfaces of the probe's USB device"),
     "probe.hung": _kind("s", "probe did not answer a USB transfer for this long"),
+    "probe.late": _kind("s", "an answer of the probe came, after its driver had given up, when so much time had passed"),
     # --- power and wires ----------------------------------------------------------------------------------------------------------
     "vtref": _kind("V", "voltage at the probe's target-voltage pin (not the chip's own supply pin)"),
     "nreset.undriven": _kind("level", "nRESET samples between opening the probe and DAP_Connect, while this probe drives nothing"),

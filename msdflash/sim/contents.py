@@ -136,6 +136,65 @@ def _other_maker() -> bytes:
     return bytes(data)
 
 
+def _flash_size(board: str) -> int:
+    chip = Board(board, "cmsis-dap", 0)
+    try:
+        return chip.soc.chip.flash.size
+    finally:
+        chip.close()
+
+
+def _too_big(board: str) -> Content:
+    data = program(board, size=_flash_size(board) + 1000)
+    return Content("program.bin", data, {base(board): data})
+
+
+def _second_part(at: int) -> Callable[[str], Content]:
+    """A program with a few bytes elsewhere; ``at`` below 0: so far behind the end of flash."""
+
+    def make(board: str) -> Content:
+        far = at if at >= 0 else base(board) + _flash_size(board) - at
+        parts = {base(board): program(board), far: b"some more, at an address of its own"}
+        return Content("program.hex", intel_hex(parts), parts)
+
+    return make
+
+
+def _altered_hex(change: Callable[[bytes], bytes]) -> Callable[[str], Content]:
+    def make(board: str) -> Content:
+        good = _hex(board)
+        return Content(good.name, change(good.data), good.parts)
+
+    return make
+
+
+def _flipped(data: bytes) -> bytes:
+    """One hex digit of a line in the middle is another one, as after a bad copy."""
+    at = data.index(b"\n", len(data) // 2) + 12
+    return data[:at] + (b"1" if data[at : at + 1] != b"1" else b"2") + data[at + 1 :]
+
+
+def _locking(board: str) -> Content:
+    """FSEC of a Kinetis (K64P144M120SF5RM 29.3.1), the CRP word of an LPC (UM10360 32.6), UICR of an nRF (nRF52840 PS 4.4)."""
+    chip = BOARDS[board].chip
+    if chip in {"k64f", "kl25z"}:
+        data = bytearray(program(board))
+        data[0x400:0x410] = b"\xff" * 12 + b"\xfd\xff\xff\xff"
+        return Content("program.bin", bytes(data), {0: bytes(data)})
+    if chip == "lpc1768":
+        data = bytearray(program(board))
+        data[0x2FC:0x300] = (0x12345678).to_bytes(4, "little")
+        return Content("program.bin", bytes(data), {0: bytes(data)})
+    parts = {0: program(board), 0x10001208: (0xFFFFFF00).to_bytes(4, "little")}
+    return Content("program.hex", intel_hex(parts), parts)
+
+
+def _twice(board: str) -> Content:
+    """Two records that disagree about one address."""
+    lines = [record(4, 0, (base(board) >> 16).to_bytes(2, "big")), record(0, 0x100, b"one"), record(0, 0x100, b"two"), record(1, 0)]
+    return Content("program.hex", b"".join(lines), {})
+
+
 CONTENTS: dict[str, Callable[[str], Content]] = {
     "program": _binary,
     "hex": _hex,
@@ -149,6 +208,18 @@ CONTENTS: dict[str, Callable[[str], Content]] = {
     "other-maker": _raw(_other_maker()),
     "probe-firmware": _probe_firmware,
     "behind-0x1c000": _behind(0x1C000),
+    "too-big": _too_big,
+    "outside-flash": _second_part(0x60000000),
+    "behind-the-end": _second_part(-0x1000),
+    "data-for-ram": _second_part(0x20000100),
+    "hex-cut": _altered_hex(lambda data: data[: len(data) // 2].rpartition(b"\n")[0] + b"\n"),
+    "hex-flipped": _altered_hex(_flipped),
+    "hex-with-text": _altered_hex(lambda data: data[: len(data) // 2].rpartition(b"\n")[0] + b"\nnot a record\n" + data),
+    "hex-twice": _twice,
+    "locks-the-chip": _locking,
+    "nothing": _raw(b""),
+    "web-page": _raw(b"<!DOCTYPE html><html><body>404: not found</body></html>\n" * 40),
+    "archive": _raw(b"PK\x03\x04" + bytes(26) + _SHOUT),
 }
 """What is dropped: a function from the board's name to the file."""
 

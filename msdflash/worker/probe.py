@@ -217,6 +217,7 @@ def _open(channel: Channel, probe: DebugProbe, options: dict[str, Any], nodes: S
             if trouble.errno is not None:
                 channel.measure("probe.errno", trouble.errno)
             note_timeout(channel, trouble, kind_of(probe))
+            _note_late(channel, trouble, probe)
             for who in holders:
                 channel.measure("probe.holder", who)
             if trouble.errno == errno.EBUSY:
@@ -263,6 +264,34 @@ def note_timeout(channel: Channel, trouble: Trouble, kind: str) -> None:
     """After a time-out: how long the driver waited for that one transfer."""
     if trouble.errno == errno.ETIMEDOUT and kind in _PATIENCE:
         channel.measure("probe.hung", _PATIENCE[kind])
+
+
+LATE_PATIENCE = 3.0
+"""Seconds for which an ST-LINK that overran its driver's one is listened to once more, before it counts as hung."""
+
+
+def _note_late(channel: Channel, trouble: Trouble, probe: DebugProbe) -> None:
+    """After a time-out of an ST-LINK: does it answer late, or not at all? Its driver's second is too short to tell.
+
+    One harmless command (GET_VERSION, as in pyOCD's ``stlink.py``) goes out; whatever comes back, be it the answer to the command before,
+    is an answer.
+    """
+    device = getattr(getattr(probe, "_link", None), "_device", None)
+    if trouble.errno != errno.ETIMEDOUT or not isinstance(device, STLinkUSBInterface):
+        return
+    began = time.monotonic()
+    with contextlib.suppress(Exception):
+        if not device.is_open:
+            device.open()
+        milliseconds = int(1000 * LATE_PATIENCE)
+        device._ep_out.write(bytes((_GET_VERSION,)).ljust(device.CMD_SIZE, b"\0"), milliseconds)  # noqa: SLF001 - pyOCD fixes its own time
+        device._ep_in.read(device.max_packet_size, milliseconds)  # noqa: SLF001
+        channel.measure("probe.late", round(time.monotonic() - began + _PATIENCE["stlink"], 2))
+        return
+    channel.measure("probe.hung", round(time.monotonic() - began + _PATIENCE["stlink"], 1))
+
+
+_GET_VERSION = 0xF1
 
 
 def note_presence(channel: Channel, unique_id: str) -> None:

@@ -161,11 +161,59 @@ def test_a_push_pull_probe_lifts_a_weak_line() -> None:
 
 def test_a_held_nrf52_is_silent_and_not_called_unpowered() -> None:
     line = {"nreset.undriven": [0] * 10, "nreset.connected": [0] * 5, "nreset.pin_proven": True}
-    result = job("cmsis-dap", "no-dp", SILENT | line, target="nrf52840")
+    result = job("jlink", "no-dp", SILENT | line | {"vtref": 3.3}, target="nrf52840")
     told = standing(result)
     assert result.first is not None
     assert (result.first.cause, told["held-in-reset"]) == ("held-in-reset", "likely")
-    assert told["no-target-power"] == "possible"  # an unpowered board has a low nRESET, too
+    assert told["no-target-power"] == "unlikely"
+
+
+def test_a_low_line_and_silence_without_a_measured_supply_are_no_sign_of_either() -> None:
+    """An unpowered board has a low nRESET, too, and a CMSIS-DAP probe sees no voltage."""
+    line = {"nreset.undriven": [0] * 10, "nreset.connected": [0] * 5, "nreset.pin_proven": True}
+    result = job("cmsis-dap", "no-dp", SILENT | line, target="nrf52840")
+    told = standing(result)
+    assert (told["held-in-reset"], told["no-target-power"]) == ("possible", "possible")
+    assert certain(result) == {"swd-silent"}
+    assert not [item.cause for item in result.findings if item.confidence is Confidence.LIKELY]
+
+
+def test_a_line_that_reads_low_is_told_though_nothing_names_the_chip() -> None:
+    """A probe that was never seen to read high, and a board that nobody knows: it may be held, and no more."""
+    line = {"nreset.undriven": [0] * 10, "nreset.connected": [0] * 5, "vtref": 3.3}
+    told = standing(job("jlink", "no-dp", SILENT | line, target=""))
+    assert told["held-in-reset"] == "possible"
+    assert "held-in-reset" not in standing(job("jlink", "no-dp", SILENT | line, target="stm32l475xg"))  # which answers in reset
+
+
+# --- a probe that does not answer --------------------------------------------------------------------------------------------------
+
+
+def test_a_slow_probe_and_a_hung_one() -> None:
+    timed_out = {"probe.errno": 110, "probe.present": True}
+    short = standing(job("stlink", "probe-open", timed_out | {"probe.hung": 1.0}, step=Step.OPEN))
+    assert (short["probe-hung"], short["probe-slow"]) == ("likely", "possible")  # a second is what pyOCD waits, and proves nothing
+    long = standing(job("stlink", "probe-open", timed_out | {"probe.hung": 4.0}, step=Step.OPEN))
+    assert long["probe-hung"] == "certain"
+    assert "probe-slow" not in long
+    late = job("stlink", "probe-open", timed_out | {"probe.hung": 1.0, "probe.late": 1.5}, step=Step.OPEN)
+    assert standing(late)["probe-slow"] == "likely"
+    assert standing(late)["probe-hung"] == "ruled-out"
+    assert late.first is not None
+    assert late.first.cause == "probe-slow"
+
+
+def test_a_j_link_does_not_say_what_happened_on_usb() -> None:
+    told = standing(job("jlink", "usb", {"probe.errno": 5, "probe.present": True}))
+    assert {told[name] for name in ("usb-unstable", "probe-hung", "probe-fw-fault")} == {"possible"}
+    assert standing(job("cmsis-dap", "usb", {"probe.errno": 5, "probe.present": True}))["usb-unstable"] == "likely"
+
+
+def test_a_probe_that_may_be_the_one_without_a_name() -> None:
+    gone: dict[str, Any] = {"probe.listed": [], "usb.node": {"present": False}}
+    assert standing(job("other", "no-probe", gone, step=Step.OPEN))["no-probe"] == "certain"
+    told = standing(job("other", "no-probe", gone | {"usb.nameless": ["0d28:0204"]}, step=Step.OPEN))
+    assert (told["no-probe"], told["probe-no-serial"]) == ("possible", "possible")
 
 
 # --- silence ----------------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ FAULTS = (
     ("rdp1", "rdp1", "certain"),
     ("no-permission", "usb-permission", "certain"),
     ("unplug-after:200", "probe-vanished", "certain"),
-    ("hang", "usb-unstable", "likely"),
+    ("hang", "probe-hung", "possible"),
     ("flash-busy", "algo-timeout-flash-busy", "certain"),
 )
 
