@@ -27,13 +27,25 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Makes one board's answers. Used by the board's lane only. ``fail_txt``: the form of FAIL.TXT, ``long`` or ``two-line``."""
+    """Makes one board's answers. Used by the board's lane only.
 
-    def __init__(self, board: BoardIdentity, logs: Path, acts: Acts, present: Callable[[], bool], fail_txt: str = "long") -> None:
+    ``fail_txt``: the form of FAIL.TXT, ``long`` or ``two-line``; ``notes``: files that stand on the drive between jobs, by name.
+    """
+
+    def __init__(
+        self,
+        board: BoardIdentity,
+        logs: Path,
+        acts: Acts,
+        present: Callable[[], bool],
+        fail_txt: str = "long",
+        notes: Callable[[], dict[str, bytes]] = dict,
+    ) -> None:
         self._board = board
         self._present = present
         self._two_line = fail_txt == "two-line"
         self._acts = acts
+        self._notes = notes
         self._logs = logs
         self._last: reports.Report | None = None
 
@@ -89,7 +101,7 @@ class Reporter:
     def resting(self, remount: int) -> Publication:
         """What stands on the drive between jobs."""
         facts = self._facts(remount, self._last)
-        return Publication(details=_bytes(details.render(facts)), mbed_htm=_bytes(mbed_htm.render(facts)))
+        return Publication(details=_bytes(details.render(facts)), mbed_htm=_bytes(mbed_htm.render(facts)), extras=self._notes())
 
     def _facts(self, remount: int, last: reports.Report | None) -> details.DriveFacts:
         board = self._board

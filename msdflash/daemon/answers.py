@@ -89,7 +89,7 @@ class Answers:
             self._stale.clear()
             fresh = self._resting(self._journal.remount)
             last = None if self._journal.last is None else self._journal.last.publication
-            self._calm = fresh if last is None else msgspec.structs.replace(fresh, fail=last.fail, extras=last.extras)
+            self._calm = fresh if last is None else msgspec.structs.replace(fresh, fail=last.fail, extras=last.extras | fresh.extras)
             self._publisher.refresh(opened, self._calm)
         return self._publisher.rest(opened, self._calm)
 

@@ -9,6 +9,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -17,7 +18,7 @@ from msdflash.diagnose.rules import diagnose
 from msdflash.diagnose.rungs import BY_ID, LOWER_CLOCK, Step, by_hint, next_step
 from msdflash.engine.runner import Cancel
 from msdflash.job.messages import Message, Touched
-from msdflash.job.order import FlashOrder
+from msdflash.job.order import DiagnoseOrder, FlashOrder
 from msdflash.job.outcome import Changed, Outcome, Tried
 from msdflash.job.steps import Step as JobStep
 
@@ -28,23 +29,27 @@ USES = 5
 """Jobs that begin with what helped before; then the plain way has its turn, because boards get mended."""
 
 Run = Callable[[FlashOrder, Callable[[Message], None], threading.Event], Outcome]
-
+_Any = TypeVar("_Any", FlashOrder, DiagnoseOrder)
 
 BUSY_AGAIN = 0.5
 """Seconds between looks whether another program has let go of the probe. Each look is one short job, so not more often."""
 
 
-def wait_while_busy(run: Run, seconds: float, pause: Callable[[float], object] = time.sleep) -> Run:
+def wait_while_busy(
+    run: Callable[[_Any, Callable[[Message], None], threading.Event], Outcome],
+    seconds: float,
+    pause: Callable[[float], object] = time.sleep,
+) -> Callable[[_Any, Callable[[Message], None], threading.Event], Outcome]:
     """An engine that waits up to ``seconds`` for a probe that another program holds, an IDE between two steps for one.
 
     What comes back is the last attempt's outcome; that it was waited for stands in ``tried``.
     """
 
-    def patient(order: FlashOrder, hear: Callable[[Message], None], cancel: threading.Event) -> Outcome:
+    def patient(order: _Any, hear: Callable[[Message], None], cancel: threading.Event) -> Outcome:
         began = time.monotonic()
         waited = False
         while True:
-            outcome = run(order, hear, cancel)
+            outcome: Outcome = run(order, hear, cancel)
             spent = time.monotonic() - began
             if not _is_busy(outcome) or cancel.is_set() or spent >= seconds:
                 break

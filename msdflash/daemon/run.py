@@ -6,29 +6,36 @@ import logging
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from msdflash.daemon.acts import Acts
 from msdflash.daemon.answer import Reporter, told
+from msdflash.daemon.attend import LaneLook
 from msdflash.daemon.boards import BoardIdentity, board_name, identify
-from msdflash.daemon.config import BoardOptions, Config
+from msdflash.daemon.config import PORT, BoardOptions, Config
+from msdflash.daemon.config_keys import Takes
 from msdflash.daemon.joblog import JobLog
 from msdflash.daemon.keeper import Keeper
 from msdflash.daemon.lane import Answer, Context, Drop, Lane, LaneConfig, LaneEvent
 from msdflash.daemon.locks import Hold, hold_folder, hold_probe
 from msdflash.daemon.memory import Memory
 from msdflash.daemon.owner import owner_of
+from msdflash.daemon.reload import changes
+from msdflash.daemon.realdrives import RealDrives
 from msdflash.daemon.retry import run_with_help, wait_while_busy
+from msdflash.daemon.turn import Turn
 from msdflash.daemon.usbhint import UsbHint
+from msdflash.daemon.usbport import port_of, ports_known
 from msdflash.drive.folder import adopt
+from msdflash.drive.publish import NOTE
 from msdflash.errors import HeldError, MsdflashError, UsageError, WorkerError
 from msdflash.job.order import Connection, EraseOrder, FlashOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from msdflash.daemon.paths import Paths
     from msdflash.engine.runner import Engine
@@ -56,18 +63,20 @@ class Selection(msgspec.Struct, frozen=True):
         options: go before the configuration file's.
         config: the configuration file.
         drives: folder that holds the boards' folders.
+        real_drives: failures of the probes' own drives are looked into.
     """
 
     drives: Path
     serials: tuple[str, ...] = ()
     options: BoardOptions = BoardOptions()
     config: Config = Config()
+    real_drives: bool = True
 
 
 class _Board:
     """One board being served."""
 
-    def __init__(self, identity: BoardIdentity, folder: Path, holds: list[Hold]) -> None:
+    def __init__(self, identity: BoardIdentity, folder: Path, holds: list[Hold], options: Callable[[], BoardOptions]) -> None:
         self.identity = identity
         self.folder = folder
         self.holds = holds
@@ -76,6 +85,28 @@ class _Board:
         self.present = True
         self.logs: dict[str, JobLog] = {}
         self.kept: dict[str, Path | None] = {}
+        self.turn = Turn()
+        self.notes: dict[str, bytes] = {}
+        self._options = options
+
+    def connection(self) -> Connection:
+        """How to reach it, as the user said."""
+        said = self._options()
+        return Connection(self.identity.serial, said.target, said.pack, said.frequency, said.connect)
+
+    def title(self) -> tuple[str, str]:
+        """Its name for people, and its folder's name."""
+        return self.identity.name, self.identity.folder
+
+    def busy_wait(self) -> float:
+        """Seconds to wait for a probe that another program holds."""
+        return self._options().busy_wait
+
+    def note(self, text: bytes | None) -> None:
+        """What stands in DRIVE.TXT, or that there is none."""
+        self.notes = {} if text is None else {NOTE: text}
+        if self.keeper is not None:
+            self.keeper.refresh()
 
     def tell(self, *, present: bool) -> None:
         """The probe is, or is not, connected now."""
@@ -114,6 +145,11 @@ class Daemon:
         self.boards: dict[str, BoardIdentity] = {}
         self._served: dict[str, _Board] = {}
         self._present: frozenset[str] | None = None
+        self._ports: dict[str, str | None] = {}
+        self._renew: set[str] = set()
+        self._real: RealDrives | None = None
+        if selection.real_drives:
+            self._real = RealDrives(engine, lambda: list(self._served), self._served.get, self._memory.learn)
 
     def start(self) -> None:
         """Find the boards, make their folders, start their lanes.
@@ -122,6 +158,7 @@ class Daemon:
             UsageError: a folder cannot be used.
             HeldError: a named board, or every board, is held by another process.
         """
+        self._tell_ports()
         try:
             probes = self._list()
         except WorkerError as error:
@@ -136,12 +173,16 @@ class Daemon:
             raise
         if not self._served:
             log.info("no probe is connected; waiting for one")
+        if self._real is not None:
+            self._real.start()
 
-    def wait(self, stop: threading.Event) -> None:
-        """Serve until ``stop`` is set; take in probes that come, unless the boards were named."""
+    def wait(self, stop: threading.Event, each: Callable[[], object] = bool) -> None:
+        """Serve until ``stop`` is set; take in probes that come, unless the boards were named. ``each`` is called after each look."""
         due: list[float] = []
         # Never without a limit: on Windows a signal is not seen while the main thread waits.
         while not stop.wait(min(LOOK, 0.5) if sys.platform == "win32" else LOOK):
+            each()
+            self._renew = {serial for serial in self._renew if not self._renewed(serial)}
             now = time.monotonic()
             if self._hint.changed():
                 due = [now + after for after in LISTS]
@@ -161,6 +202,8 @@ class Daemon:
                 board.keeper.stop()
             # The engine kills a job that has changed nothing, and bounds the time of any other.
             board.cancel.set()
+        if self._real is not None:
+            self._real.close()
         late = [keeper.name for keeper in keepers if not keeper.join(END)]
         for board in self._served.values():
             board.release()
@@ -169,6 +212,25 @@ class Daemon:
         for name in late:
             log.error("the lane of %s has not ended", name)
         return not late
+
+    def lanes(self) -> tuple[LaneLook, ...]:
+        """How the lanes are now."""
+        boards = [(board.identity.folder, board.keeper) for board in self._served.values()]
+        return tuple(LaneLook(name, keeper.alive, keeper.status()) for name, keeper in boards if keeper is not None)
+
+    def reconfigure(self, config: Config) -> None:
+        """Put another configuration in force: the waiting loop's thread only. Lanes are restarted when they are idle."""
+        before = {serial: self._options(serial) for serial in self._served}
+        if config.drives != self._selection.config.drives:
+            log.warning("drives: a change holds %s", Takes.START)
+        self._selection = msgspec.structs.replace(self._selection, config=config)
+        self._tell_ports()
+        for serial, board in self._served.items():
+            changed = changes(before[serial], self._options(serial))
+            for key in changed:
+                log.info("%s: %s has changed, which holds %s", board.identity.folder, key.name, key.takes)
+            if any(key.takes is Takes.IDLE for key in changed):
+                self._renew.add(serial)
 
     def folder(self, serial: str) -> Path:
         """The drive folder of a board that is served."""
@@ -185,6 +247,7 @@ class Daemon:
             for serial in found.keys() - self._present:
                 self._memory.replugged(serial)
         self._present = frozenset(found)
+        self._ports.update((serial, port_of(serial)) for serial in found)
         for serial, board in self._served.items():
             board.tell(present=serial in found)
         # A unique id may be given in any case; what is listed is how it is spelt.
@@ -216,15 +279,24 @@ class Daemon:
         return options.name or known.name or serial, known.target, known.board_id
 
     def _options(self, serial: str) -> BoardOptions:
-        return self._selection.options.over(self._selection.config.board(serial))
+        return self._selection.options.over(self._selection.config.board(serial, self._ports.get(serial)))
+
+    def _renewed(self, serial: str) -> bool:
+        board = self._served.get(serial)
+        return board is None or board.keeper is None or board.keeper.renew()
+
+    def _tell_ports(self) -> None:
+        if not ports_known() and any(section.startswith(PORT) for section in self._selection.config.boards):
+            log.warning("this system does not tell USB ports: sections of the configuration that begin with %s match nothing", PORT)
 
     def _add(self, identity: BoardIdentity) -> None:
-        path = self._selection.drives / identity.folder
+        said = self._options(identity.serial).folder
+        path = Path(said) if said else self._selection.drives / identity.folder
         holds: list[Hold] = []
         try:
             holds.append(hold_probe(self._paths.runtime, identity.serial, PROGRAM))
             holds.append(hold_folder(self._paths.runtime, path, PROGRAM))
-            board = _Board(identity, path, holds)
+            board = _Board(identity, path, holds, lambda: self._options(identity.serial))
             board.present = self._present is None or identity.serial in self._present
             lane = self._lane(board)
         except (MsdflashError, OSError) as error:
@@ -237,22 +309,18 @@ class Daemon:
         self.boards[identity.serial] = identity
         board.keeper = Keeper(identity.folder, lambda: self._lane(board), lane)
         board.keeper.start()
+        if self._real is not None:
+            self._real.watcher.wake()
         log.info("%s (probe %s): drop firmware on %s", identity.name, identity.serial, path)
 
     def _lane(self, board: _Board) -> Lane:
         serial = board.identity.serial
         options = self._options(serial)
         state = self._paths.board(serial)
+        board.cancel.clear()  # what ended the lane before this one; a keeper that is to end lets no other begin
         folder = adopt(board.folder, serial, state)
         acts = Acts(state, serial, (*options.actions, *(("unlock",) if options.unlock != "never" else ())))
-        reporter = Reporter(board.identity, self._paths.logs, acts, lambda: board.present, fail_txt=options.fail_txt)
-        connection = Connection(
-            probe=serial,
-            target=options.target,
-            pack=options.pack,
-            frequency=options.frequency,
-            connect=options.connect,
-        )
+        reporter = Reporter(board.identity, self._paths.logs, acts, lambda: board.present, options.fail_txt, lambda: board.notes)
 
         def answer(outcome: Outcome, drop: Drop, context: Context) -> Answer:
             made = reporter.answer(outcome, drop, context)
@@ -262,7 +330,7 @@ class Daemon:
 
         lane = Lane(
             LaneConfig(
-                connection=connection,
+                connection=board.connection(),
                 base=options.base,
                 board_id=board.identity.board_id,
                 allow_locking_images=options.allow_locking_images,
@@ -283,6 +351,11 @@ class Daemon:
     # --- jobs -----------------------------------------------------------------------------------------------------------------
 
     def _run_job(self, board: _Board, order: FlashOrder | EraseOrder, heard: Callable[[Message], None]) -> Outcome:
+        with board.turn.drop():
+            board.notes = {}  # what its own drive said before is over
+            return self._carry_out(board, order, heard)
+
+    def _carry_out(self, board: _Board, order: FlashOrder | EraseOrder, heard: Callable[[Message], None]) -> Outcome:
         serial = board.identity.serial
         known = self._memory.get(serial)
         connection = msgspec.structs.replace(order.connection, pin_proven=known.pin_proven)

@@ -19,17 +19,20 @@ from msdflash.drop.attic import LINK_NOTE, Attic
 from msdflash.drop.place import Place
 from msdflash.drop.record import Drop, Publication, new_id
 from msdflash.drop.sight import EntryKind, Sight, sight_of
+from msdflash.report.drive_txt import MARK as NOTE_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["DETAILS", "FAIL", "MBED", "Publication", "Publisher", "inside", "keep", "kept_at"]
+__all__ = ["DETAILS", "FAIL", "MBED", "NOTE", "Publication", "Publisher", "inside", "keep", "kept_at"]
 
 DETAILS = "DETAILS.TXT"
 MBED = "MBED.HTM"
 FAIL = "FAIL.TXT"
-_MARKS = {DETAILS: b"Remount count: ", MBED: b"<", FAIL: b"error: "}
+NOTE = "DRIVE.TXT"
+"""What was found behind a failure of the probe's own drive. It comes and goes with no drop here, and a drop's start removes it."""
+_MARKS = {DETAILS: b"Remount count: ", MBED: b"<", FAIL: b"error: ", NOTE: NOTE_MARK.encode("ascii")}
 _LARGEST = 256 * 1024
 _MODE = 0o644
 _TWINS = {DETAILS: "details.txt", MBED: "mbed.htm"}
@@ -90,7 +93,7 @@ class Publisher:
     def owns(self, name: str) -> bool:
         """Whether this name is ours, in whatever case."""
         folded = name.casefold()
-        return folded in {own.casefold() for own in (DETAILS, MBED, FAIL, *self._extras)}
+        return folded in {own.casefold() for own in (DETAILS, MBED, FAIL, NOTE, *self._extras)}
 
     def adopt_extras(self, names: Iterable[str]) -> None:
         """Names that an earlier run published."""
@@ -109,7 +112,7 @@ class Publisher:
 
     def begin(self, opened: Opened) -> None:
         """A job starts: the last failure's files go. Raises OSError."""
-        for name in (FAIL, *sorted(self._extras)):
+        for name in (FAIL, *sorted({NOTE, *self._extras})):
             self._remove(opened, name)
         opened.root.sync()
 
@@ -156,7 +159,11 @@ class Publisher:
         return delay
 
     def refresh(self, opened: Opened, publication: Publication) -> None:
-        """The facts changed between jobs: renew DETAILS.TXT and MBED.HTM where they differ. Raises OSError."""
+        """The facts changed between jobs: renew DETAILS.TXT, MBED.HTM and the note where they differ. Raises OSError."""
+        if NOTE in publication.extras:
+            self._put(opened, NOTE, publication.extras[NOTE])
+        else:
+            self._remove(opened, NOTE)
         self._put_both(opened, MBED, publication.mbed_htm)
         self._put_both(opened, DETAILS, publication.details)
 

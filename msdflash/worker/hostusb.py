@@ -20,13 +20,13 @@ from xml.parsers.expat import ExpatError
 
 import msgspec
 
+from msdflash.job.usbnode import plain_id, serial_ids
+
 BENCH_VARIABLE, BENCH_TREE = "MSDFLASH_SIM_BUS", "host"
 HIDDEN = "a program of another user, which msdflash may not see"
 PROGRAM_DRIVER = "usbfs"
 """Linux: the driver of an interface that some program has claimed."""
 
-_ST, _SEGGER = 0x0483, 0x1366
-_UNPRINTABLE = 12  # characters of the serial of an old ST-LINK/V2, which clients write as hex (pyocd/probe/stlink/usb.py)
 _WINDOWS_ID = re.compile(r"USB\\VID_([0-9A-F]{4})&PID_([0-9A-F]{4})\\([^\\]+)", re.IGNORECASE)
 _MOST_HOLDERS = 3
 
@@ -56,12 +56,7 @@ class UsbNode(msgspec.Struct, frozen=True):
         """What pyOCD may call it, in lower case."""
         if not self.serial:
             return frozenset((_generated(self),)) if self.bus else frozenset()
-        ids = {self.serial}
-        if self.vid == _ST and len(self.serial) == _UNPRINTABLE:
-            ids.add("".join(f"{ord(each) & 0xFF:02x}" for each in self.serial))
-        if self.vid == _SEGGER:
-            ids.add(self.serial.lstrip("0"))
-        return frozenset(each.lower() for each in ids)
+        return serial_ids(self.vid, self.serial)
 
 
 def _generated(node: UsbNode) -> str:
@@ -87,8 +82,7 @@ def nodes(trees: Sequence[Path] | None = None) -> list[UsbNode] | None:
 
 def matching(unique_id: str, listed: Sequence[UsbNode]) -> list[UsbNode]:
     """The devices that pyOCD would call so."""
-    plain = unique_id.rsplit(":", 1)[-1].lower()
-    return [node for node in listed if plain in node.unique_ids()]
+    return [node for node in listed if plain_id(unique_id) in node.unique_ids()]
 
 
 def twins(unique_id: str, listed: Sequence[UsbNode]) -> int:
