@@ -154,6 +154,13 @@ class Evidence:
         return tuple(sorted(rows))
 
     @property
+    def turns(self) -> tuple[tuple[int, int, int], ...]:
+        """``(clock in Hz, good reads, reads)`` at two clocks by turns, in time order."""
+        value = self.value("swd.turns")
+        rows = [tuple(item) for item in value if isinstance(item, (list, tuple))] if isinstance(value, (list, tuple)) else []
+        return tuple(row for row in rows if len(row) == 3 and all(map(is_register, row)) and 0 < row[2] >= row[1])
+
+    @property
     def dp_ever(self) -> bool:
         """The debug port answered at least once in this job, in whatever way."""
         return self.dpidr is not None or self.dpidr_under_reset is not None or any(good for _, good, _ in self.sweep)

@@ -81,7 +81,9 @@ PROOFS: dict[str, Proof] = {
     ),
     "chip-dead": _row("kind", "nothing; it is only never excluded by silence", "any answer"),
     "link-noise": _row(
-        "swd.sweep swd.errors", "errors among right reads of known registers; certain where every clock up to one is clean", "no errors"
+        "swd.sweep swd.turns swd.errors",
+        "errors among right reads of known registers; certain where two clocks by turns always read so",
+        "no errors",
     ),
     "held-in-reset": _row(
         "core.dhcsr core.reset_catch",

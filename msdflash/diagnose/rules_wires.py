@@ -213,12 +213,12 @@ def link_noise(e: Evidence) -> Finding | None:
     trend = _clock_trend(e)
     if trend:
         best, worst = trend
-        # A chip that answers now and then passes a few reads by chance, never twenty in step with the clock.
+        agreed = _by_turns(e, best[0], worst[0])
         return found(
             "link-noise",
-            CERTAIN if min(best[2], worst[2]) >= MANY_READS else LIKELY,
+            CERTAIN if agreed and min(best[2], worst[2]) >= MANY_READS else LIKELY,
             sweep_words(e),
-            f"clean at {hertz(best[0])}, failing at {hertz(worst[0])}",
+            f"clean at {hertz(best[0])}, failing at {hertz(worst[0])}" + (f", {agreed} times by turns" if agreed else ""),
             errors=worst[2] - worst[1],
             reads=f"{worst[2]} reads failed at {hertz(worst[0])}",
         )
@@ -284,6 +284,17 @@ def _clock_trend(e: Evidence) -> tuple[tuple[int, int, int], tuple[int, int, int
     if clean and dirty and clean[-1][0] < dirty[0][0] and clean[-1][2] >= 3:
         return clean[-1], dirty[0]
     return None
+
+
+def _by_turns(e: Evidence, clean: int, dirty: int) -> int:
+    """How often both clocks had their turn and always read so; 0 where they did not, or had only one.
+
+    A burst of noise, or a chip that answers now and then, passes one sweep by chance, but does not come and go in step with the clock.
+    """
+    turns = [row for row in e.turns if row[0] in (clean, dirty)]
+    pairs = list(zip(turns[::2], turns[1::2], strict=False))
+    agree = all(one[0] != two[0] for one, two in pairs) and all((row[1] == row[2]) is (row[0] == clean) for row in turns)
+    return len(pairs) if agree and len(pairs) > 1 else 0
 
 
 WIRE_RULES = (

@@ -182,15 +182,18 @@ def _lower_clock(e: Evidence, connection: Connection) -> Connection | None:
 
 
 def _under_reset(e: Evidence, connection: Connection) -> Connection | None:
-    """The debug port answered while nRESET was low and not otherwise."""
+    """The debug port, or what is behind it, answered while nRESET was low and not otherwise."""
     if connection.connect != "halt" or e.silent_in_reset or e.dpidr_under_reset is None:
         return None
+    if e.kind != "no-dp" and not (e.flag("dp.power_ack_under_reset") and e.flag("core.seen_under_reset")):
+        return None  # the port itself always answers: what is behind it tells
     return msgspec.structs.replace(connection, connect="under-reset")
 
 
 def _pulse(e: Evidence, connection: Connection) -> Connection | None:
     """As under reset, for chips that are silent while nRESET is low: they speak right after a pulse."""
-    if connection.connect != "halt" or not e.silent_in_reset or not e.flag("swd.after_pulse"):
+    deaf = e.silent_in_reset or e.dpidr_under_reset is None
+    if connection.connect != "halt" or not deaf or not e.flag("swd.after_pulse"):
         return None
     return msgspec.structs.replace(connection, connect="pre-reset")
 

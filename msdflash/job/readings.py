@@ -77,6 +77,7 @@ READINGS: dict[str, ReadingKind] = {
     "swd.dpidr": _kind("reg", "DPIDR, the first access after a line reset (ADIv5.2 B5.2)"),
     "swd.ack": _kind("", "what came instead of an answer: no-ack, ack-0, wait, fault, parity, error, or the probe's own code"),
     "swd.sweep": _kind("dict", "reads of DPIDR, or of the ROM table, that came back right, of how many, by SWD clock in Hz"),
+    "swd.turns": _kind("list", "the same at the two clocks around the border, by turns, in time order: [clock in Hz, right, of how many]"),
     "swd.dpidr_under_reset": _kind("reg", "DPIDR while this probe holds nRESET low; null when silent", Effect.RESET),
     "swd.after_pulse": _kind("bool", "DPIDR came back after this probe let go of nRESET, on a port else silent", Effect.RESET),
     "swd.errors": _kind("dict", "link errors (at most one a block of 64) counted over register reads: {reads, errors, kinds}"),
@@ -129,7 +130,8 @@ READINGS: dict[str, ReadingKind] = {
     "ram.test": _kind(
         "dict",
         "address-in-data then inverse over the algorithm's RAM: {ok, address, wrote, read, bad, words, kind}; "
-        "kind: lost (nothing arrived), alias, above, stuck (one bit), cell, fault or mixed",
+        "kind: lost (nothing arrived), alias, above, stuck (one bit), cell, fault or mixed; after a failure, spare: what a page buffer of "
+        "one page needs holds data",
         Effect.WRITE,
     ),
     "algo.readback": _kind("dict", "algorithm read back after loading: {ok, address, wrote, read, bad, words}", Effect.WRITE),

@@ -89,7 +89,7 @@ def _run(channel: Channel, order: object) -> None:
         channel.begin(Step.OPEN, 30)
         channel.send(Listed(tuple(probe.list_probes())))
         return
-    job: flash_job.FlashJob | diagnose_job.DiagnoseJob
+    job: flash_job.FlashJob | erase_job.EraseJob | diagnose_job.DiagnoseJob
     if isinstance(order, FlashOrder):
         job = flash_job.FlashJob(channel, order)
     elif isinstance(order, EraseOrder):

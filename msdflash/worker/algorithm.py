@@ -58,25 +58,31 @@ class Algorithm:
         core: pyOCD's core object (memory and registers).
         flash: pyOCD's Flash object of the region: entry points, addresses, code.
         chunk: bytes that one ProgramPage call takes; the buffer is as large.
+        least: bytes of the shortest chunk that would do, one page; None: ``chunk`` is it.
     """
 
-    def __init__(self, channel: Channel, core: Any, flash: Any, chunk: int) -> None:
+    def __init__(self, channel: Channel, core: Any, flash: Any, chunk: int, *, least: int | None = None) -> None:
         self._channel = channel
         self._core = core
         self._flash = flash
         self._table: dict[str, Any] = flash.flash_algo
         self.chunk = chunk
+        self._least = chunk if least is None else least
         self.buffer: int = flash.page_buffers[0]
         self._loaded = False
         self._active: int | None = None
         # The algorithm as it must stand in RAM, and what was put right in it.
         self.code, self._corrections = corrections.correct(memory.to_bytes(self._table["instructions"]))
 
-    def ram(self) -> list[tuple[int, int]]:
-        """``(start, length)`` of the RAM that is used: code with stack and data, then the page buffer; overlaps merged."""
+    def ram(self, chunk: int | None = None) -> list[tuple[int, int]]:
+        """``(start, length)`` of the RAM that is used: code with stack and data, then the page buffer; overlaps merged.
+
+        ``chunk``: with a page buffer of another length.
+        """
+        chunk = self.chunk if chunk is None else chunk
         load = int(self._table["load_address"])
         end = max(load + len(self.code), int(self._table["begin_stack"]))
-        spans = sorted([(load & ~3, (end + 3) & ~3), (self.buffer & ~3, (self.buffer + self.chunk + 3) & ~3)])
+        spans = sorted([(load & ~3, (end + 3) & ~3), (self.buffer & ~3, (self.buffer + chunk + 3) & ~3)])
         merged = [spans[0]]
         for start, stop in spans[1:]:
             if start <= merged[-1][1]:
@@ -89,13 +95,22 @@ class Algorithm:
         """Each word holds its own address, then the inverse; all is written before anything is read, so that aliases show.
 
         Raises:
-            StepFailed: ``ram``.
+            StepFailed: ``ram``. Whether the RAM would do for a page buffer of one page was measured, too (``spare``).
         """
         self._channel.touch(ram_overwritten=True)
+        result = self._test(self.ram())
+        if not result["ok"] and self._least < self.chunk:
+            result["spare"] = self._test(self.ram(self._least))["ok"]
+        self._channel.measure("ram.test", result)
+        if not result["ok"]:
+            raise StepFailed("ram", "RAM that the flash algorithm needs does not hold data", address=result["address"])
+
+    def _test(self, spans: list[tuple[int, int]]) -> dict[str, Any]:
+        """The value of ``ram.test`` for these spans; ends at the first pattern that does not come back."""
         words = 0
         for inverse in (0, 0xFFFFFFFF):
             patterns = {
-                start: memory.to_bytes([address ^ inverse for address in range(start, start + length, 4)]) for start, length in self.ram()
+                start: memory.to_bytes([address ^ inverse for address in range(start, start + length, 4)]) for start, length in spans
             }
             for start, pattern in patterns.items():
                 memory.write(self._core, start, pattern)
@@ -103,9 +118,8 @@ class Algorithm:
                 found = memory.read(self._core, start, len(pattern))
                 words += len(pattern) // 4
                 if found != pattern:
-                    self._channel.measure("ram.test", _compare(start, pattern, found) | {"kind": _ram_kind(pattern, found, inverse)})
-                    raise StepFailed("ram", "RAM that the flash algorithm needs does not hold data", address=start)
-        self._channel.measure("ram.test", {"ok": True, "words": words, "bad": 0})
+                    return _compare(start, pattern, found) | {"kind": _ram_kind(pattern, found, inverse)}
+        return {"ok": True, "words": words, "bad": 0}
 
     def load(self) -> None:
         """Download the code and read every byte back.

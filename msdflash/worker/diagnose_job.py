@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-
-from pyocd.core.session import Session
-from pyocd.probe.debug_probe import DebugProbe
+import time
 
 from msdflash.job.measurements import Phase
 from msdflash.job.order import DiagnoseOrder
 from msdflash.job.outcome import TargetFacts
 from msdflash.job.readings import Effect
 from msdflash.job.steps import Step
-from msdflash.worker import measure, observe, probe
+from msdflash.worker import measure, observe, reset_line
 from msdflash.worker.channel import Channel, StepFailed
-from msdflash.worker.ladder import Ladder
 from msdflash.worker.measure import C_HALT, DBGKEY, DEMCR, DHCSR, S_HALT
-from msdflash.worker.raw import DP_CTRL_STAT, RawTarget
-from msdflash.worker.shared import quick_errors
-from msdflash.worker.trouble import classify
+from msdflash.worker.probe_job import ProbeJob
+from msdflash.worker.raw import DP_CTRL_STAT
 
 
-class DiagnoseJob:
+class DiagnoseJob(ProbeJob):
     """The state of one diagnose order while it runs."""
 
     def __init__(self, channel: Channel, order: DiagnoseOrder) -> None:
-        self.channel = channel
+        super().__init__(channel, order.connection)
         self.order = order
-        self.probe: DebugProbe | None = None
-        self.session: Session | None = None
-        self.raw: RawTarget | None = None
-        self.ladder: Ladder | None = None
-        self._project = probe.private_project()
 
     def run(self) -> None:
         """Measure; raises StepFailed at the first thing that is wrong, with everything measured until then."""
-        channel, connection = self.channel, self.order.connection
-        channel.begin(Step.OPEN, 15)
-        self.probe, self.session = probe.open_probe(channel, connection, self._project)
-        channel.begin(Step.MEASURE, 10)
-        quick_errors(self.probe)
+        channel = self.channel
+        self._open()
         reset = self.order.reset
-        self.raw = RawTarget(self.probe)
-        named = connection.target or (channel.probe.target if channel.probe is not None else None)
-        pays = Effect.RESET if reset else Effect.STICKY
-        self.ladder = ladder = Ladder(channel, self.probe, self.raw, pays=pays, pin_proven=connection.pin_proven, target=named)
+        ladder = self._begin_look(Effect.RESET if reset else Effect.STICKY)
         ladder.first_look()
         channel.begin(Step.IDENTIFY, 5)
         ladder.climb(Phase.CHIP)
@@ -53,7 +37,7 @@ class DiagnoseJob:
         found = ladder.silicon
         if found.device is not None and found.flash_kib is not None:
             channel.target = TargetFacts(name="", part=found.device.part, how="chip")
-        errors = measure.link_quality(channel, self.raw, blocks=40)
+        errors = measure.link_quality(channel, ladder.raw, blocks=40)
         if errors:
             if reset:
                 ladder.climb(Phase.LINK)
@@ -63,46 +47,34 @@ class DiagnoseJob:
 
     def _state(self) -> None:
         """Is the core running? Without ``reset`` by two looks at DHCSR; with it halt, reset and watch."""
-        if self.raw is None:
-            return
+        raw = self._raw()
+        family = self.ladder.family() if self.ladder is not None else None
         if not self.order.reset:
-            self.channel.running = observe.judge(measure.sample_dhcsr(self.raw)[0][1:], [])
-            if self.ladder is not None:
-                observe.boot_source(self.channel, self.raw, self.ladder.family())
-            return
-        if self.probe is None:
+            self.channel.running = observe.judge(measure.sample_dhcsr(raw)[0][1:], [])
+            observe.boot_source(self.channel, raw, family)
             return
         self.channel.touch(halted=True, reset=True)
-        self.raw.write32(DHCSR, DBGKEY | measure.C_DEBUGEN | C_HALT)
-        status = self.raw.read32(DHCSR)
+        raw.write32(DHCSR, DBGKEY | measure.C_DEBUGEN | C_HALT)
+        status = raw.read32(DHCSR)
         self.channel.measure("core.halt", "halted" if status & S_HALT else status)
         if not status & S_HALT:
             raise StepFailed("no-halt", "the core did not halt")
         self._pulse()
-        self.channel.running = observe.watch(self.channel, self.raw)
-        if self.ladder is not None:
-            observe.boot_source(self.channel, self.raw, self.ladder.family())
+        self.channel.running = observe.watch(self.channel, raw)
+        observe.boot_source(self.channel, raw, family)
         self.channel.touch(state="running")
 
     def _pulse(self) -> None:
         """Pull nRESET low and let go: does the line rise, does the core see it?"""
-        opened, raw = self.probe, self.raw
-        if opened is None or raw is None:
-            return
-        import time
-
+        opened, raw = self._probe(), self._raw()
         raw.write32(DEMCR, observe.TRCENA)
         raw.read32(DHCSR)  # whatever reset it before is old
-        opened.assert_reset(True)
-        time.sleep(0.02)
-        opened.assert_reset(False)
+        reset_line.pulse(opened)
         start = time.monotonic()
         levels = measure.sample_nreset(opened, 5, 0.02)
         if levels is not None:
             self.channel.measure("nreset.released", levels)
-        raw.identify()
-        raw.clear_sticky()
-        raw.power_up()
+        measure.pick_up(raw)
         seen = raw.read32(DHCSR)
         self.channel.measure("nreset.no_effect", not seen & measure.S_RESET_ST)
         while seen & measure.S_RESET_ST and time.monotonic() - start < measure.HELD_PATIENCE:
@@ -111,22 +83,8 @@ class DiagnoseJob:
         self.channel.measure("nreset.rise_ms", round((time.monotonic() - start) * 1000, 1), "until the core left reset after our pulse")
         raw.write32(DHCSR, DBGKEY)
 
-    def autopsy(self, _failed: StepFailed) -> None:
-        """The ladder itself was the look; only whether the probe is still there is worth another one."""
-        probe.note_presence(self.channel, self.order.connection.probe)
-
-    def close(self) -> None:
-        """Let go of nRESET and the probe. Never raises."""
+    def _leave(self) -> None:
+        """Passive means passive: the power requests go, the core was never touched."""
         if self.raw is not None and not self.order.reset:
-            # Passive means passive: the power requests go, the core was never touched.
             with contextlib.suppress(Exception):
                 self.raw.write_dp(DP_CTRL_STAT, 0)
-        if self.probe is not None:
-            with contextlib.suppress(Exception):
-                self.probe.assert_reset(False)
-        if self.session is not None:
-            try:
-                self.session.close()
-            except Exception as error:  # noqa: BLE001  (closing after an unplug raises USBError)
-                self.channel.log.append(classify(error).text)
-        shutil.rmtree(self._project, ignore_errors=True)

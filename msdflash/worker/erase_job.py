@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from msdflash.chips.model import Family
-from msdflash.job.order import EraseOrder, FlashOrder
+from msdflash.job.order import EraseOrder
 from msdflash.job.outcome import Tried
 from msdflash.job.steps import Step
 from msdflash.worker import chipid, memory, plan, program, silicon, target
 from msdflash.worker.channel import Channel, StepFailed
-from msdflash.worker.flash_job import FlashJob
-from msdflash.worker.write import Writer
+from msdflash.worker.keeping import Keeping
+from msdflash.worker.target_job import TargetJob
 
 
-class EraseJob(FlashJob):
-    """The state of one such order while it runs: a flash job whose image is nothing."""
+class EraseJob(TargetJob):
+    """The state of one such order while it runs."""
 
     def __init__(self, channel: Channel, order: EraseOrder) -> None:
-        nothing = FlashOrder(order.job, order.connection, path="", name="", sha256="", unlock=order.unlock, beside=order.beside)
-        super().__init__(channel, nothing)
+        super().__init__(channel, order.connection, unlocks=order.unlock)
         self._only_unlock = order.unlock
+        self._keeping = Keeping(channel, order.job, order.beside)
 
     def run(self) -> None:
-        """All steps in order. Raises StepFailed where it ends early; the channel has the evidence."""
+        """See the base."""
         channel = self.channel
         self._open()
         self._measure()
@@ -31,18 +31,18 @@ class EraseJob(FlashJob):
             if not channel.changed.unlocked:
                 channel.tried.append(Tried("looked at the chip's protection twice", "it is open already: nothing was erased"))
             else:
-                self.keeping.erased_as_ordered(chipid.unique_id(channel, self._raw(), self.silicon.family))
+                self._keeping.erased_as_ordered(chipid.unique_id(channel, self._raw(), self.silicon.family))
             channel.proved = True
             return
         self._connect()
         plans = self._blank()
         if any(item.changes for item in plans):
-            Writer(channel, self._session().target, self._core(), self.family).write(plans)
+            self._write_plans(plans)
         else:
             channel.unchanged = True
             channel.touch(verified=channel.changed.affected)
         channel.proved = True
-        self.keeping.erased_as_ordered(chipid.unique_id(channel, self._raw_on_session(), self.family))
+        self._keeping.erased_as_ordered(chipid.unique_id(channel, self._raw_on_session(), self.family))
         self._observe()
 
     def _blank(self) -> list[plan.RegionPlan]:
@@ -70,10 +70,7 @@ class EraseJob(FlashJob):
         except Exception as error:
             raise self._trouble("flash-read", "reading the flash failed", error) from error
         channel.touch(affected=length, total=sum(program.planned_bytes(item) for item in plans))
-        if self.family is not None and any(item.changes for item in plans):
-            ranges = silicon.protected_ranges(channel, self._raw_on_session(), self.family, silicon.main_flash(regions))
-            for item in plans:
-                program.refuse_protected(item, ranges)
+        self._refuse_protected(plans)
         return plans
 
     def _sectors(self, engine: Any, region: Any, erased: int, advance: Any) -> list[plan.Sector]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from msdflash.chips.model import Family
 from msdflash.image.segments import Image
-from msdflash.job.order import FlashOrder
 from msdflash.job.outcome import Tried
 from msdflash.job.steps import Step
 from msdflash.worker import memory, plan, undo
@@ -32,9 +31,12 @@ class Keeping:
         pieces: what the plan puts at risk; set by :meth:`keep`.
     """
 
-    def __init__(self, channel: Channel, order: FlashOrder) -> None:
+    def __init__(self, channel: Channel, job: str, folder: str | None, *, one_page: bool = False) -> None:
+        """``folder``: of the board, for such bytes; None where nothing is kept. ``one_page``: as in the job's connection."""
         self._channel = channel
-        self._order = order
+        self._job = job
+        self._folder = folder
+        self._one_page = one_page
         self._undo: undo.Undo | None = None
         self._lost_before: tuple[undo.Piece, ...] = ()
         self._back = 0
@@ -58,9 +60,9 @@ class Keeping:
             regions: flash regions, each with the value of its erased bytes.
             target: pyOCD's target; sectors that only an earlier job touched are read.
         """
-        if self._order.beside is None:
+        if self._folder is None:
             return plans
-        self._undo = kept = undo.Undo(Path(self._order.beside), chip, self._order.job)
+        self._undo = kept = undo.Undo(Path(self._folder), chip, self._job)
         strangers = kept.strangers()
         if strangers:
             told = f"{len(strangers)} file(s) belong to another chip, {strangers[-1]} the newest: kept, not written"
@@ -86,8 +88,8 @@ class Keeping:
 
     def erased_as_ordered(self, chip: str | None) -> None:
         """The whole chip was erased on order: nothing that was on it comes back."""
-        if self._order.beside is not None:
-            undo.Undo(Path(self._order.beside), chip, self._order.job).forget()
+        if self._folder is not None:
+            undo.Undo(Path(self._folder), chip, self._job).forget()
 
     def keep(self, plans: list[plan.RegionPlan], image: Image) -> None:
         """Write down what the plans put at risk, before anything is changed.
@@ -147,7 +149,7 @@ class Keeping:
             try:
                 # A reset while the chip is shut would lock it for good.
                 core = regain(again, not locks)
-                salvage = Salvage(self._channel, target, core, family, self._plans, self.pieces)
+                salvage = Salvage(self._channel, target, core, family, self._plans, self.pieces, one_page=self._one_page)
                 self._channel.begin(Step.RESTORE, salvage.seconds() + 10)
                 before = salvage.missing(), salvage.shut()
                 if any(before):

@@ -18,12 +18,12 @@ from msdflash.chips.model import Family
 from msdflash.job.measurements import LADDER, TOTAL_SECONDS, Measurement, Phase, of_phase
 from msdflash.job.readings import Effect, latest
 from msdflash.job.steps import Step
-from msdflash.worker import mailbox, measure, silicon, vendor_lock
+from msdflash.worker import mailbox, measure, reset_line, silicon, vendor_lock
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.measure import DHCSR, S_RESET_ST
 from msdflash.worker.probe import kind_of
 from msdflash.worker.raw import AP_CSW, AP_IDR, RawTarget
-from msdflash.worker.trouble import classify
+from msdflash.worker.trouble import classify, silence_tells
 
 _ORDER = list(Effect)
 MAILBOX = next(item for item in LADDER if item.id == "mailbox")
@@ -183,10 +183,18 @@ def _nreset_silent(ladder: Ladder) -> None:
 
 
 def _under_reset(ladder: Ladder) -> None:
-    dpidr = measure.under_reset(ladder.probe, ladder.raw)
+    """And of chips that may be dead in reset, right after it."""
+    dpidr: int | None = None
+    with silence_tells(), reset_line.held(ladder.probe, ladder.raw) as found:
+        dpidr = found
     ladder.channel.measure("swd.dpidr_under_reset", dpidr)
-    if dpidr is None:
-        ladder.channel.measure("swd.after_pulse", measure.after_pulse(ladder.raw, min(0.15, ladder.left())))
+    family = ladder.family()
+    if dpidr is None or (family is not None and family.dp_under_reset is False):
+        answered = False
+        with silence_tells():
+            reset_line.answer_after(ladder.probe, ladder.raw, min(0.15, ladder.left()))
+            answered = True
+        ladder.channel.measure("swd.after_pulse", answered)
 
 
 def _nreset_connected(ladder: Ladder) -> None:
@@ -208,18 +216,12 @@ def _debug_power(ladder: Ladder) -> None:
 
 def _power_under_reset(ladder: Ladder) -> None:
     """A chip whose clocks its program stopped has them back while it is in reset."""
-    probe, raw = ladder.probe, ladder.raw
-    try:
-        probe.assert_reset(True)
-        time.sleep(0.02)
-        with contextlib.suppress(Exception):
-            ladder.channel.measure("swd.dpidr_under_reset", raw.identify() if measure.has_sequences(probe) else raw.attach())
-            probe.assert_reset(True)
-            raw.clear_sticky()
-            ladder.channel.measure("dp.power_ack_under_reset", raw.power_up()[0])
-            ladder.channel.measure("core.seen_under_reset", raw.read32(measure.CPUID) not in (0, 0xFFFFFFFF))
-    finally:
-        probe.assert_reset(False)
+    raw = ladder.raw
+    with silence_tells(), reset_line.held(ladder.probe, raw) as dpidr:
+        ladder.channel.measure("swd.dpidr_under_reset", dpidr)
+        raw.clear_sticky()
+        ladder.channel.measure("dp.power_ack_under_reset", raw.power_up()[0])
+        ladder.channel.measure("core.seen_under_reset", raw.read32(measure.CPUID) not in (0, 0xFFFFFFFF))
 
 
 def _access_port(ladder: Ladder) -> None:
@@ -423,48 +425,3 @@ NEEDED: dict[str, Callable[[Ladder], bool]] = {
     "link-errors": _answers_at_once,
 }
 """Measurements that are left out where what was measured already makes them pointless."""
-
-
-def connect_under_reset(ladder: Ladder) -> None:
-    """Connect while nRESET is low, trap the first instruction, let go: for programs that sleep or take the SWD pins.
-
-    nRESET is asserted *after* DAP_Connect, because several probes let go of it or drive it high there (DAPLink's PORT_SWD_SETUP).
-    Leaves the core halted at its reset vector.
-    """
-    channel, probe, raw = ladder.channel, ladder.probe, ladder.raw
-    ladder.climb(Phase.PINS)
-
-    def under() -> None:
-        # An ST-LINK refuses to enter SWD mode while the target is silent, and takes reset commands before.
-        with contextlib.suppress(Exception):
-            probe.connect(DebugProbe.Protocol.SWD)
-        probe.assert_reset(True)
-        time.sleep(0.02)
-        try:
-            dpidr = raw.identify() if measure.has_sequences(probe) else raw.attach()
-            probe.assert_reset(True)  # an ST-LINK lets go of it when it enters SWD mode (OpenOCD, stlink_usb.c, asserts it twice, too)
-            channel.measure("swd.dpidr", dpidr, "nRESET held low by this probe")
-            channel.touch(connected=True)
-            ladder.holding = True
-            ladder.behind()
-            raw.write32(DHCSR, measure.DBGKEY | measure.C_DEBUGEN)
-            raw.write32(measure.DEMCR, raw.read32(measure.DEMCR) | measure.VC_CORERESET)
-        finally:
-            ladder.holding = False
-            probe.assert_reset(False)
-
-    try:
-        measure.link_step(channel, raw, "no-dp", "the debug port did not answer while nRESET was held low", under)
-    except StepFailed as hidden:
-        if hidden.kind != "no-ap" or mailbox.find(channel, raw) is None:
-            raise
-        # In reset only the mailbox is there. Its own reset does what this one is for: the boot ROM waits, and no program has started.
-        measure.link_step(channel, raw, "transfer", "the boot ROM's mailbox does not work", lambda: mailbox.knock(channel, raw))
-        ladder.core()
-        return
-    end = time.monotonic() + measure.HELD_PATIENCE
-    message = "reading the core's state failed"
-    while not measure.link_step(channel, raw, "transfer", message, lambda: raw.read32(DHCSR)) & measure.S_HALT:
-        if time.monotonic() > end:
-            break
-    ladder.core()

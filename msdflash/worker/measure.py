@@ -90,11 +90,6 @@ def target_voltage(probe: DebugProbe) -> float | None:
     return None
 
 
-def has_sequences(probe: DebugProbe) -> bool:
-    """The probe sends any sequence of bits on the wires: it can talk to a port that an ST-LINK would not enter."""
-    return DebugProbe.Capability.SWJ_SEQUENCE in probe.capabilities
-
-
 def channel_saw_high(channel: Channel) -> bool:
     """An undriven nRESET sample of this job read high."""
     return any(reading.name == "nreset.undriven" and 1 in reading.value for reading in channel.readings)
@@ -110,8 +105,8 @@ def sweep(
 ) -> None:
     """Sets ``swd.sweep``: how many reads came right at each clock. Leaves the clock at its highest clean value, or at 1 MHz.
 
-    Where the clocks differ, the highest clean one and the one above it are read twenty times more, the faster first: a chip that answers
-    now and then would not do so in step with the clock.
+    Where the clocks differ, the highest clean one and the one above it are read twenty times more, by turns, and ``swd.turns`` tells each
+    turn: neither a burst of noise nor a chip that answers now and then would come and go in step with the clock.
 
     Args:
         read: raises when it did not come right.
@@ -120,19 +115,34 @@ def sweep(
         repair: makes the link usable again after an error.
     """
     counts: dict[int, list[int]] = {}
-    for reads in (3, 20):
-        for clock in SWEEP_CLOCKS if not counts else _border(counts):
-            for _ in range(reads):
-                if left() <= 0:
-                    break
-                cell = counts.setdefault(clock, [0, 0])
-                cell[1] += 1
-                cell[0] += _comes_right(probe, clock, read, repair)
-    channel.measure("swd.sweep", {str(clock): counts[clock] for clock in sorted(counts)}, what)
-    clean = [clock for clock, (good, done) in counts.items() if good == done]
+
+    def turn(clock: int, reads: int) -> list[int]:
+        good = done = 0
+        for _ in range(reads):
+            if left() <= 0:
+                break
+            done += 1
+            good += _comes_right(probe, clock, read, repair)
+        cell = counts.setdefault(clock, [0, 0])
+        cell[0] += good
+        cell[1] += done
+        return [clock, good, done]
+
+    for clock in SWEEP_CLOCKS:
+        turn(clock, 3)
+    turns = [turn(clock, TURN) for clock in _border(counts) * 2]
+    done = {clock: cell for clock, cell in sorted(counts.items()) if cell[1]}
+    channel.measure("swd.sweep", {str(clock): cell for clock, cell in done.items()}, what)
+    if turns:
+        channel.measure("swd.turns", [item for item in turns if item[2]], what)
+    clean = [clock for clock, (good, reads) in done.items() if good == reads]
     probe.set_clock(max(clean, default=1_000_000))
     if repair is not None:
         repair()
+
+
+TURN = 10
+"""Reads at one clock before the other has its turn."""
 
 
 def _border(counts: dict[int, list[int]]) -> list[int]:
@@ -156,32 +166,6 @@ def _comes_right(probe: DebugProbe, clock: int, read: Callable[[], object], repa
         if repair is not None:
             repair()
         return False
-
-
-def after_pulse(raw: RawTarget, seconds: float) -> bool:
-    """Whether the port answers right after nRESET was let go: some chips are deaf in reset, and their program makes them so again."""
-    end = time.monotonic() + seconds
-    while True:
-        with contextlib.suppress(Exception):
-            raw.attach()
-            return True
-        if time.monotonic() > end:
-            return False
-
-
-def under_reset(probe: DebugProbe, raw: RawTarget) -> int | None:
-    """DPIDR while we hold nRESET low, asserted *after* connecting: some probes let go of it in DAP_Connect."""
-    # An ST-LINK refuses to enter SWD mode while the target is silent, and takes reset commands before.
-    with contextlib.suppress(Exception):
-        probe.connect(DebugProbe.Protocol.SWD)
-    try:
-        probe.assert_reset(True)
-        time.sleep(0.02)
-        return raw.identify() if has_sequences(probe) else raw.attach()
-    except Exception:  # noqa: BLE001  (silence is the answer)
-        return None
-    finally:
-        probe.assert_reset(False)
 
 
 def link_step(channel: Channel, raw: RawTarget, kind: str, message: str, action: Callable[[], T]) -> T:

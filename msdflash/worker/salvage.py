@@ -33,17 +33,26 @@ class Salvage:
         target: pyOCD's target.
         plans: what the failed job was about to do; ``new`` of each sector is what must stand there.
         pieces: the bytes beside the image that these plans put at risk.
+        one_page: as the failed job's.
     """
 
     def __init__(
-        self, channel: Channel, target: Any, core: Any, family: Family | None, plans: list[RegionPlan], pieces: tuple[Piece, ...]
+        self,
+        channel: Channel,
+        target: Any,
+        core: Any,
+        family: Family | None,
+        plans: list[RegionPlan],
+        pieces: tuple[Piece, ...],
+        *,
+        one_page: bool = False,
     ) -> None:
         self._channel = channel
         self._target = target
         self._family = family
         self._plans = plans
         self._pieces = pieces
-        self._writer = Writer(channel, target, core, family)
+        self._writer = Writer(channel, target, core, family, one_page=one_page)
         self._timing = family.timing if family is not None else None
         self._end = time.monotonic() + self.seconds()
 

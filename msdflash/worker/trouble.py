@@ -6,6 +6,7 @@ pyOCD names a layer, rarely a cause; raw ``usb.core.USBError`` and plain ``KeyEr
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import struct
@@ -144,3 +145,14 @@ def _errno_in(message: str) -> int | None:
 def is_gone(trouble: Trouble) -> bool:
     """The USB error says that the device is no longer there (not merely slow or stalled)."""
     return trouble.errno in _GONE
+
+
+@contextlib.contextmanager
+def silence_tells() -> Iterator[None]:
+    """An error ends the block and is no more than the answer that there was none; only a probe that is gone raises."""
+    try:
+        yield
+    except Exception as error:
+        trouble = classify(error)
+        if trouble.kind == "usb" and is_gone(trouble):
+            raise

@@ -31,14 +31,16 @@ class Writer:
         core: pyOCD's core (registers); halted.
         family: what the tables know of the chip, or None.
         beside: bytes beside the image that will be erased with it, and programmed again.
+        one_page: the algorithm gets one page at a time, because RAM behind that is damaged.
     """
 
-    def __init__(self, channel: Channel, target: Any, core: Any, family: Family | None, beside: int = 0) -> None:
+    def __init__(self, channel: Channel, target: Any, core: Any, family: Family | None, beside: int = 0, *, one_page: bool = False) -> None:
         self._channel = channel
         self._target = target
         self._core = core
         self._family = family
         self._beside = beside
+        self._one_page = one_page
 
     def write(self, plans: list[RegionPlan]) -> None:
         """Write and prove every region. Raises StepFailed; whatever the link raises goes through."""
@@ -105,11 +107,14 @@ class Writer:
     def algorithm(self, item: RegionPlan) -> Algorithm:
         """The algorithm of a plan's region, not loaded yet."""
         flash = item.region.flash
+        page = int(item.region.page_size)
+        if self._one_page:
+            return Algorithm(self._channel, self._core, flash, page)
         ram = self._target.memory_map.get_region_for_address(flash.page_buffers[0])
         end = ram.start + ram.length if ram is not None else flash.page_buffers[0]
         wanted = sum(len(sector.new) for sector in item.changes)
         chunk = program.chunk_for(item.region, flash, self._family, end, wanted)
-        return Algorithm(self._channel, self._core, flash, chunk)
+        return Algorithm(self._channel, self._core, flash, chunk, least=page)
 
 
 def _again(sector: Sector, found: bytes) -> Sector:

@@ -186,8 +186,12 @@ SCENES: tuple[Scene, ...] = (
         "link-noise",
         "certain",
         "no-dp",
-        {"swd.ack": "parity", "swd.sweep": {"100000": [23, 23], "1000000": [23, 23], "4000000": [2, 23]}},
-        ("swd.sweep",),
+        {
+            "swd.ack": "parity",
+            "swd.sweep": {"100000": [3, 3], "1000000": [23, 23], "4000000": [2, 23]},
+            "swd.turns": [[4000000, 1, 10], [1000000, 10, 10], [4000000, 0, 10], [1000000, 10, 10]],
+        },
+        ("swd.sweep", "swd.turns"),
     ),
     S(
         "link-noise",

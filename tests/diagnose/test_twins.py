@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from msdflash.diagnose.finding import Confidence, Diagnosis
 from msdflash.diagnose.rules import diagnose
 from msdflash.job.outcome import Failure, Outcome, ProbeFacts, TargetFacts
@@ -264,10 +266,26 @@ def test_silence_under_reset_proves_nothing_while_the_wire_may_lead_nowhere() ->
 
 def test_a_port_that_answers_at_a_lower_clock_is_not_called_asleep() -> None:
     """Under reset it was asked at the clock that the sweep had found clean."""
-    edges = {"swd.sweep": {"100000": [23, 23], "1000000": [0, 23], "4000000": [0, 23]}, "swd.dpidr_under_reset": DP}
-    told = standing(job("cmsis-dap", "no-dp", SILENT | edges))
+    edges = {"swd.sweep": {"100000": [23, 23], "1000000": [0, 23], "4000000": [0, 3]}, "swd.dpidr_under_reset": DP}
+    turns = [[1000000, 0, 10], [100000, 10, 10]] * 2
+    told = standing(job("cmsis-dap", "no-dp", SILENT | edges | {"swd.turns": turns}))
     assert told["link-noise"] == "certain"
     assert not {"debug-off", "deep-sleep", "swd-pins-taken"} & set(told)
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [],
+        [[1000000, 0, 10], [100000, 10, 10]],  # one sweep: noise for as long as the higher clock had its turn looks like this
+        [[1000000, 0, 10], [100000, 10, 10], [1000000, 10, 10], [100000, 10, 10]],  # and ended then
+        [[1000000, 0, 10], [100000, 10, 10], [1000000, 0, 10], [100000, 7, 10]],
+        [[1000000, 0, 10], [1000000, 0, 10], [100000, 10, 10], [100000, 10, 10]],  # not by turns
+    ],
+)
+def test_a_burst_of_noise_that_passes_a_sweep_is_not_called_the_clock_for_sure(turns: list[list[int]]) -> None:
+    edges = {"swd.sweep": {"100000": [23, 23], "1000000": [0, 23], "4000000": [0, 3]}, "swd.turns": turns}
+    assert standing(job("cmsis-dap", "no-dp", SILENT | edges))["link-noise"] == "likely"
 
 
 def test_a_supply_that_broke_down_is_no_noise() -> None:

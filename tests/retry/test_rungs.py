@@ -38,12 +38,20 @@ ONE_OFF = failed("transfer", swd__dpidr=DPIDR, swd__errors=errors(0))
 NOISY = failed("transfer", swd__dpidr=DPIDR, swd__errors=errors(40))
 SHUT = failed("no-dp", swd__dpidr=None, swd__dpidr_under_reset=DPIDR, probe__kind="cmsis-dap")
 STALL = failed("usb", probe__errno=32, probe__present=True)
+STOPPED = failed(
+    "no-power-ack", swd__dpidr=DPIDR, swd__dpidr_under_reset=DPIDR, dp__power_ack_under_reset=True, core__seen_under_reset=True
+)
+DEAF = failed("no-dp", swd__dpidr=None, swd__dpidr_under_reset=None, swd__after_pulse=True, probe__kind="cmsis-dap")
+HALF_BAD = failed("ram", swd__dpidr=DPIDR, ram__test={"ok": False, "kind": "cell", "bad": 1, "words": 4096, "spare": True})
 
 
 @pytest.mark.parametrize(
     ("outcome", "expected"),
-    [(ONE_OFF, "same-again"), (NOISY, "lower-clock"), (SHUT, "under-reset"), (STALL, "same-again")],
-)
+    [
+        (ONE_OFF, "same-again"), (NOISY, "lower-clock"), (SHUT, "under-reset"), (STALL, "same-again"), (STOPPED, "under-reset"),
+        (DEAF, "pulse-then-connect"), (HALF_BAD, "one-page"),
+    ],
+)  # fmt: skip
 def test_each_follows_its_evidence(outcome: Outcome, expected: str) -> None:
     assert rung(outcome) == expected
 
@@ -56,6 +64,10 @@ def test_each_follows_its_evidence(outcome: Outcome, expected: str) -> None:
         failed("usb", probe__errno=32, probe__present=False),
         failed("usb", probe__errno=110, probe__present=True, probe__hung=4.0),
         failed("no-dp", swd__dpidr=None, swd__dpidr_under_reset=None),
+        failed("no-dp", swd__dpidr=None, swd__dpidr_under_reset=None, swd__after_pulse=False),
+        failed("no-power-ack", swd__dpidr=DPIDR, swd__dpidr_under_reset=DPIDR, dp__power_ack_under_reset=False),
+        failed("probe-open", probe__errno=32, probe__present=True),  # pyOCD never clears a halted endpoint, so it is halted the next time
+        failed("ram", swd__dpidr=DPIDR, ram__test={"ok": False, "kind": "cell", "spare": False}),
         failed("image", swd__dpidr=DPIDR, swd__errors=errors(0)),
         Outcome("j", proved=True),
     ],

@@ -13,10 +13,10 @@ from msdflash.image.segments import Image, Segment
 from msdflash.job.readings import Effect, latest
 from msdflash.sim.board import Board
 from msdflash.sim.chips.lpc55 import Lpc55S69
-from msdflash.worker import erased, mailbox, memory, observe, plan, program, silicon, undo
+from msdflash.worker import attach, erased, mailbox, memory, observe, plan, program, silicon, undo
 from msdflash.worker import target as targets
 from msdflash.worker.channel import Channel, StepFailed
-from msdflash.worker.ladder import Ladder, connect_under_reset
+from msdflash.worker.ladder import Ladder
 from msdflash.worker.raw import RawTarget
 from msdflash.worker.write import Writer
 
@@ -204,7 +204,7 @@ def test_under_reset_means_before_the_program_starts(
     board.set_power(True)
     probe = pyocd_session(init_board=False, target_override="lpc55s69").probe
     raw, channel = RawTarget(probe), Channel(io.BytesIO(), "1")
-    connect_under_reset(Ladder(channel, probe, raw, pays=Effect.RESET, pin_proven=False, target="lpc55s69"))
+    attach.under_reset(Ladder(channel, probe, raw, pays=Effect.RESET, pin_proven=False, target="lpc55s69"))
     readings = tuple(channel.readings)
     assert latest(readings, "mailbox.session") == [{"answer": 0, "idr": 0x84770001}]
     assert (latest(readings, "core.cpuid"), raw.read32(0x20000108)) == (0x410FD213, 0)

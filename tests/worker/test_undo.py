@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from msdflash.diagnose.rules import diagnose
 from msdflash.image.segments import Image, Segment
-from msdflash.job.order import Connection, FlashOrder
 from msdflash.job.outcome import Failure
 from msdflash.worker import undo
 from msdflash.worker.channel import Channel, StepFailed
@@ -155,8 +154,7 @@ def test_what_cannot_be_kept_is_not_put_at_risk(tmp_path: Path, full: bool) -> N
     else:
         folder.write_bytes(b"a file, not a folder")
     channel = Channel(io.BytesIO(), "j")
-    order = FlashOrder("j", Connection("P"), "x", "x", "", beside=str(folder))
-    keeping = Keeping(channel, order)
+    keeping = Keeping(channel, "j", str(folder))
     old = b"A" * SECTOR * COUNT
     picture = image((8, b"new"))
     planned = keeping.recall(
