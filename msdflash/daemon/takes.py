@@ -16,6 +16,7 @@ from msdflash.drop.intake import Intake, Ready
 from msdflash.drop.journal import Journal, is_full
 from msdflash.drop.names import NameKind, display, name_kind
 from msdflash.drop.record import Cleared, Drop, Taken, new_id
+from msdflash.drop.rights import rights
 from msdflash.drop.settle import Action
 from msdflash.drop.sight import EntryKind, Sight, sight_of
 from msdflash.drop.spool import ChangedError, Spool, SpoolError
@@ -325,7 +326,7 @@ def _refusal(root: Place, ready: Ready, config: LaneConfig) -> dict[str, Any]:
         case "dropped-folder":
             facts["entries"] = sight.size
         case "unreadable":
-            facts["error"] = ready.error
+            facts |= {"error": ready.error, **rights(root.lstat(sight.name))}
         case _:
             facts["quiet_s"] = round(ready.quiet, 1)
             facts["seen"] = ready.verdict.why

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 
 from msdflash.drop.place import Place
 from msdflash.drop.settle import Content
@@ -38,4 +39,20 @@ def peek(place: Place, sight: Sight) -> tuple[Content, Sight]:
         head = file.read(EDGE) or b""
         file.seek(max(0, status.st_size - EDGE))
         tail = file.read(EDGE) or b""
-        return wholeness(head, tail, status.st_size), sight_of(sight.name, status)
+        content = wholeness(head, tail, status.st_size)
+        if content is not Content.CUT and has_hole(descriptor, status.st_size):
+            content = Content.CUT
+        return content, sight_of(sight.name, status)
+
+
+def has_hole(descriptor: int, size: int) -> bool:
+    """Whether the file has places that nobody has written yet, as far as its file system tells (SEEK_HOLE, lseek(2); never on Windows).
+
+    Copies over a network and downloads in parts may write the end first; then both edges look whole.
+    """
+    if sys.platform == "win32" or not hasattr(os, "SEEK_HOLE"):
+        return False
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_HOLE) < size
+    except OSError:  # this file system does not tell; an empty file has no place to seek to
+        return False

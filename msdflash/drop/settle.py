@@ -19,7 +19,7 @@ class Content(StrEnum):
 
     UNSEEN = "unseen"
     WHOLE = "whole"  # the format's own end mark is there
-    CUT = "cut"  # the format's end mark is missing, or the end is zeros as in a file whose space was only reserved
+    CUT = "cut"  # the format's end mark is missing, or space was only reserved: the end is zeros, or the file has holes
     UNKNOWN = "unknown"  # the format has no end mark
 
 
@@ -107,6 +107,8 @@ def judge(facts: Facts, quiet: Quiet) -> Verdict:
     if facts.kind is EntryKind.FOLDER:
         if facts.size == 0 and facts.arriving:
             return Verdict(Action.WAIT, _PATIENT)
+        if facts.temporary:  # Safari keeps an unfinished download in a folder; growth inside does not show on the folder
+            return _refuse_after(facts, quiet.temporary, "half-download", "temporary-name")
         return _refuse_after(facts, quiet.doubtful, "dropped-folder", "kind")
     if facts.unreadable is not None:
         if facts.unreadable >= quiet.unreadable:

@@ -24,7 +24,7 @@ def render(facts: DriveFacts) -> str:
         f"<!-- mbed Platform Website and Authentication Shortcut: https://mbed.org/device/?code={code} -->",
         '<html lang="en">',
         "<head>",
-        '<meta charset="us-ascii">',
+        '<meta charset="utf-8">',  # HTML knows no other; the page itself is ASCII
         "<title>msdflash drive</title>",
         f"<style>{_STYLE}</style>",
         "</head>",

@@ -17,11 +17,15 @@ from msdflash.drop.names import NameKind, display, name_kind, stored
             (
                 "._a.hex|._.Trashes|.DS_Store|.Trashes|.Trash-1000|.fseventsd|.Spotlight-V100|System Volume Information|Thumbs.db"
                 "|DESKTOP.INI|$RECYCLE.BIN|lost+found|.msdflash|.fuse_hidden0000001|.nfs00000000abc|.TemporaryItems|IndexerVolumeGuid|.directory"
+                "|.AppleDouble|Network Trash Folder|Temporary Items|.localized|FOUND.000|LOST.DIR|@Recycle|#snapshot|.Trash|.Trash-1000"
             ),
         ),
         (
             NameKind.TEMPORARY,
-            "a.hex.crdownload|a.part|A.PARTIAL|x.tmp|a.bin.filepart|~$a.hex|.a.hex.Xy12Zz|.goutputstream-AB12CD|Unconfirmed 1234",
+            (
+                "a.hex.crdownload|a.part|A.PARTIAL|x.tmp|a.bin.filepart|~$a.hex|.a.hex.Xy12Zz|.goutputstream-AB12CD|Unconfirmed 1234"
+                "|a.hex.sb-1a2b3c4d-XyZ012|a.hex.download|a.hex~"
+            ),
         ),
         (NameKind.DROP, "a.hex|a.bin|firmware|README|Makefile.part.hex|a~b.hex|tmp|partial|thumbs.db.hex|_a.hex|ERASE.ACT|a b\u00e9.hex"),
     ],
