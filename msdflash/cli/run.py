@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,7 @@ from msdflash.cli.options import add_base, add_connection, add_fail_txt, add_pro
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Iterator
 
     from msdflash.daemon.config import Config
     from msdflash.daemon.paths import Paths
@@ -26,7 +30,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         allow_abbrev=False,
     )
     parser.add_argument("--drives", metavar="DIR", help="folder for the boards' folders; default ~/msdflash")
-    parser.add_argument("--config", metavar="FILE", help="TOML configuration, see docs/cli.md")
+    parser.add_argument("--config", metavar="FILE", help="TOML configuration, see docs/config.md; default: this user's, else the machine's")
+    parser.add_argument("--home", metavar="DIR", help="state, logs, locks and drives below this folder, as MSDFLASH_HOME does")
     add_probe(parser, many=True)
     add_connection(parser)
     add_base(parser)
@@ -38,13 +43,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; exit status 0 then."""
-    import threading
-
     from msdflash.cli.bench import simulated
     from msdflash.cli.session import interruptible
+    from msdflash.daemon.attend import Attendant
     from msdflash.daemon.config import Config
     from msdflash.daemon.config_file import find_config, load_config
-    from msdflash.daemon.paths import find_paths
+    from msdflash.daemon.notify import Notifier
+    from msdflash.daemon.paths import HOME_VARIABLE, find_paths
+    from msdflash.daemon.reload import Reload
     from msdflash.daemon.run import Daemon, Selection
     from msdflash.engine.pool import Pool
     from msdflash.engine.process import sweep
@@ -52,8 +58,9 @@ def run(options: argparse.Namespace) -> int:
 
     found = find_config(options.config)
     config = load_config(found.file) if found.file else Config()
-    paths = find_paths().make()
+    paths = find_paths({HOME_VARIABLE: options.home} if options.home else None).make()
     log_to_stderr(verbose=options.verbose)
+    logging.getLogger("msdflash").info("configuration: %s (%s)", found.file or "none", found.why)
     stop = threading.Event()
     with simulated(options.sim or []) as boards, interruptible(stop):
         drives = choose_drives(options.drives, config, paths)
@@ -64,16 +71,34 @@ def run(options: argparse.Namespace) -> int:
         pool = Pool(warm=1)
         engine = Engine(pool)
         daemon = Daemon(paths, engine, selection)
+        reload = Reload(found, options.config, daemon.reconfigure)
+        attendant = Attendant(daemon.lanes, Notifier(), reload)
         try:
-            daemon.start()
-            pool.keep(max(1, len(daemon.boards)))
-            engine.warm_up()
-            daemon.wait(stop)
+            with on_hangup(reload.request):
+                daemon.start()
+                pool.keep(max(1, len(daemon.boards)))
+                engine.warm_up()
+                daemon.wait(stop, attendant.look)
             logging.getLogger("msdflash").info("ending")
         finally:
+            attendant.end()
             ended = daemon.close()
             engine.close()
     return 0 if ended else 1
+
+
+@contextlib.contextmanager
+def on_hangup(call: Callable[[], object]) -> Iterator[None]:
+    """SIGHUP calls ``call``, where there is such a signal. Only in the main thread; elsewhere nothing changes."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, lambda _number, _frame: call())
+    try:
+        yield
+    finally:
+        # One that comes while the daemon ends must not kill it.
+        signal.signal(signal.SIGHUP, before if before is not signal.SIG_DFL else signal.SIG_IGN)
 
 
 def choose_drives(option: str | None, config: Config, paths: Paths) -> Path:

@@ -17,6 +17,9 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Seconds between a lane's death and its next start: the first, doubled each time, and the limit."""
 
+_AT_REST = ("idle", "absent", "trouble")
+"""States in which a lane may be replaced."""
+
 
 class Keeper:
     """One lane and its thread."""
@@ -36,6 +39,7 @@ class Keeper:
         self._lane: Lane | None = first
         self._pause = pause
         self._stopping = threading.Event()
+        self._renewing = False
         self._lock = threading.Lock()
         # No lane that hangs in a dead file system may keep the process from ending.
         self._thread = threading.Thread(target=self._keep, name=f"msdflash-lane-{name}", daemon=True)
@@ -66,11 +70,35 @@ class Keeper:
         with self._lock:
             return None if self._lane is None else self._lane.status()
 
+    @property
+    def alive(self) -> bool:
+        """Its thread runs."""
+        return self._thread.is_alive()
+
+    def renew(self) -> bool:
+        """Replace the lane by a newly made one, if it has nothing to do. False: it is busy, ask again. Returns at once."""
+        with self._lock:
+            if self._lane is None or self._stopping.is_set():
+                return True  # whatever comes next is newly made
+            status = self._lane.status()
+            if status.waiting or status.state not in _AT_REST:
+                return False
+            self._renewing = True
+            self._lane.stop()
+        return True
+
     def refresh(self) -> None:
         """See :meth:`msdflash.daemon.lane.Lane.refresh`."""
         with self._lock:
             if self._lane is not None:
                 self._lane.refresh()
+
+    def _renewed(self) -> bool:
+        with self._lock:
+            renewing, self._renewing = self._renewing, False
+            if renewing:
+                self._lane = None
+        return renewing
 
     def _keep(self) -> None:
         pause = self._pause
@@ -87,6 +115,8 @@ class Keeper:
             else:
                 if self._stopping.is_set():
                     return
+                if self._renewed():
+                    continue
                 log.error("the lane of %s has ended by itself", self.name)
             with self._lock:
                 self._lane = None

@@ -30,7 +30,7 @@ from msdflash.drop.place import private_directory
 from msdflash.drop.record import Answer, Cleared, Drop, Publication, Shelved, Started
 from msdflash.drop.spool import Spool
 from msdflash.drop.watch import Watch
-from msdflash.job.messages import Begin, Message, Touched
+from msdflash.job.messages import Begin, Message, Progress, Touched
 from msdflash.job.order import EraseOrder, FlashOrder
 from msdflash.job.outcome import Changed, Failure, Outcome
 from msdflash.job.readings import Reading
@@ -129,7 +129,7 @@ class Lane:
         self._busy: Drop | None = None
         self._step: Step | None = None
         self._touched = False
-        self._state, self._text, self._beat = "starting", "", clock()
+        self._state, self._text, self._beat, self._patience = "starting", "", clock(), 0.0
         for sentence in self.journal.told:
             self._tell("trouble", text=sentence)
         kept = {entry.drop.spool for entry in self.journal.open.values() if entry.drop.spool}
@@ -162,6 +162,7 @@ class Lane:
             self._watch is not None and self._watch.healthy(),
             self._beat,
             self._text,
+            self._patience,
         )
 
     def close(self) -> None:
@@ -195,7 +196,7 @@ class Lane:
 
     def once(self) -> float:
         """One pass. Returns seconds until the next is due. Raises OSError and whatever the given functions raise."""
-        self._beat = self._clock()
+        self._beat, self._patience = self._clock(), 0.0
         try:
             with self._folder.opened() as opened:
                 self._arrive(opened)
@@ -377,7 +378,9 @@ class Lane:
     def _heard(self, message: Message) -> None:
         self._beat = self._clock()
         if isinstance(message, Begin):
-            self._step = message.step
+            self._step, self._patience = message.step, message.deadline
+        elif isinstance(message, Progress) and message.extends is not None:
+            self._patience = message.extends
         elif isinstance(message, Touched) and (message.changed.erased or message.changed.programmed or message.changed.unlocked):
             self._touched = True
         self._tell("message", self._busy, message=message)

@@ -94,6 +94,7 @@ class LaneStatus(msgspec.Struct, frozen=True):
         watched: a watch is alive; otherwise the folder is polled.
         beat: monotonic time of the last pass.
         text: why, for ``absent`` and ``trouble``.
+        patience: seconds after ``beat`` in which its silence is in order, because a step of a job has its own deadline.
     """
 
     state: str
@@ -104,3 +105,4 @@ class LaneStatus(msgspec.Struct, frozen=True):
     watched: bool
     beat: float
     text: str = ""
+    patience: float = 0.0

@@ -23,8 +23,8 @@ from msdflash.daemon.lane import Answer, Context, Drop, Lane, LaneConfig, LaneEv
 from msdflash.daemon.locks import Hold, hold_folder, hold_probe
 from msdflash.daemon.memory import Memory
 from msdflash.daemon.owner import owner_of
-from msdflash.daemon.reload import changes
 from msdflash.daemon.realdrives import RealDrives
+from msdflash.daemon.reload import changes
 from msdflash.daemon.retry import run_with_help, wait_while_busy
 from msdflash.daemon.turn import Turn
 from msdflash.daemon.usbhint import UsbHint
