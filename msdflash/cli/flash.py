@@ -111,5 +111,6 @@ def _flash(options: argparse.Namespace, session: Session, boards: Sequence[Runni
                 rungs=options.retries,
             )
         session.memory.conclude(probe, helped, digest)
-    context = msgspec.structs.replace(context, duration=time.monotonic() - began)
-    return conclude(session, helped.outcome, context, as_json=options.json)
+        context = msgspec.structs.replace(context, duration=time.monotonic() - began)
+        # A rehearsal on a simulated board is no history.
+        return conclude(session, helped.outcome, context, as_json=options.json, image=None if boards else spool)

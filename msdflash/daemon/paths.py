@@ -41,6 +41,11 @@ class Paths(msgspec.Struct, frozen=True):
     runtime: Path
     drives: Path
 
+    @property
+    def history(self) -> Path:
+        """Where answered jobs are kept, see :mod:`msdflash.daemon.history`."""
+        return self.state / "history"
+
     def board(self, serial: str) -> Path:
         """A board's private folder, by its probe's serial: readable where that is plain, unique in any case."""
         plain = "".join(c for c in serial if c.isascii() and c.isalnum())[-24:]

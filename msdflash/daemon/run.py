@@ -17,6 +17,7 @@ from msdflash.daemon.attend import LaneLook
 from msdflash.daemon.boards import BoardIdentity, board_name, identify
 from msdflash.daemon.config import PORT, BoardOptions, Config
 from msdflash.daemon.config_keys import Takes
+from msdflash.daemon.history import History, Record
 from msdflash.daemon.joblog import JobLog
 from msdflash.daemon.keeper import Keeper
 from msdflash.daemon.lane import Answer, Context, Drop, Lane, LaneConfig, LaneEvent
@@ -141,6 +142,7 @@ class Daemon:
         self._selection = selection
         self._notify = notify
         self._memory = Memory(paths.state / "probes.json")
+        self._history = History(paths.history)
         self._hint = UsbHint()
         self.boards: dict[str, BoardIdentity] = {}
         self._served: dict[str, _Board] = {}
@@ -382,6 +384,8 @@ class Daemon:
                 board.logs[job].hear(event.message)
             elif event.what == "answered" and event.answer is not None:
                 self._answered(board, event)
+            elif event.what == "cleared":
+                self._remember(board, event)
         if event.what in ("absent", "back", "trouble"):
             log.warning("%s: %s: %s", name, event.what, event.text)
         if self._notify is not None:
@@ -391,10 +395,20 @@ class Daemon:
         drop, answer = event.drop, event.answer
         if drop is None or answer is None:
             return
+        self._remember(board, event)
         board.logs.pop(drop.id, None)
         kept = board.kept.pop(drop.id, None)
         line = told(answer) + (f" (log {kept})" if kept else "")
         log.info("%s: %s: %s", board.identity.folder, drop.name, line)
+
+    def _remember(self, board: _Board, event: LaneEvent) -> None:
+        """Into the history: at its answer, and once more when it is cleared, in case this process died in between."""
+        drop, answer = event.drop, event.answer
+        if drop is None or answer is None:
+            return
+        spooled = self._paths.board(board.identity.serial) / "spool" / drop.spool if drop.spool else None
+        image = spooled if spooled is not None and spooled.exists() else None
+        self._history.add(Record(drop.id, board.identity.serial, board.identity.name, answer.report_json), image)
 
     def _keep_log(self, board: _Board, drop: Drop, outcome: Outcome) -> None:
         board.kept[drop.id] = board.logs.get(drop.id, JobLog()).save(self._paths.logs, drop.name, outcome)

@@ -13,6 +13,7 @@ import pytest
 from msdflash.daemon.config import BoardOptions, Config
 from msdflash.daemon.joblog import MOST_FILES, JobLog
 from msdflash.daemon.keeper import Keeper
+from msdflash.daemon.history import History
 from msdflash.daemon.locks import hold_probe
 from msdflash.daemon.memory import Known, Memory
 from msdflash.daemon.owner import owner_of
@@ -167,6 +168,9 @@ def test_a_drop_teaches_that_the_pin_can_be_read(serve: Callable[..., Daemon], p
     (drive / "a.bin").write_bytes(b"\0" * 64)
     eventually(lambda: b"Last result: flashed" in (drive / "DETAILS.TXT").read_bytes(), 15, "the answer")
     assert Memory(paths.state / "probes.json").get("S1").pin_proven
+    [kept] = History(paths.history).records()
+    assert (kept.serial, kept.outcome) == ("S1", "flashed")
+    assert History(paths.history).counts() == {(daemon.boards["S1"].name, "flashed"): 1}
     order = FlashOrder("j2", Connection("S1"), "/x", "x.bin", "0" * 64)
     assert daemon._run_job(daemon._served["S1"], order, lambda message: None).running == "pin proven"
 
