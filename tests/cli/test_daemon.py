@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from msdflash.daemon.config import BoardOptions, Config
+from msdflash.daemon.history import History
 from msdflash.daemon.joblog import MOST_FILES, JobLog
 from msdflash.daemon.keeper import Keeper
-from msdflash.daemon.history import History
 from msdflash.daemon.locks import hold_probe
 from msdflash.daemon.memory import Known, Memory
 from msdflash.daemon.owner import owner_of
