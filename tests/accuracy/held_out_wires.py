@@ -237,8 +237,8 @@ def stlink_refuses_a_locked_chip(rng: random.Random) -> Scene:
 def pico_at_a_probe_without_sequences(rng: random.Random) -> Scene:
     """M-1.24: an RP2040 needs target selection, which only CMSIS-DAP can send. The user has named the chip, so it is known."""
     probe = rng.choice((JLINK, *STLINK))
-    # A recent ST-LINK refuses chips that are not ST's, too, where it gets so far as to see one.
-    true = ("probe-cannot-reach-chip", "probe-fw-refuses-target")
+    # A recent ST-LINK refuses chips that are not ST's, too: by what the user has named, both are right.
+    true = ("probe-cannot-reach-chip", *(("probe-fw-refuses-target",) if probe in REFUSING else ()))
     return scene(rng, PICO, probe, true, target="rp2040", twin="swd-open")
 
 
