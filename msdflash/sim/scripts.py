@@ -15,7 +15,9 @@ from msdflash.sim.chips.life import family
 
 FIRMWARE = Path(__file__).parent / "firmware"
 TABLE = 0x420
-"""Where the firmware looks for its table."""
+"""Where the firmware looks for its table, behind its vectors."""
+BOOT2 = 0x100
+"""Bytes of the second-stage boot loader that stand before those of an RP2040."""
 
 Step = tuple[int, int, int]
 
@@ -85,6 +87,7 @@ PINS: Mapping[str, Sequence[Step]] = {
     "stm32h7": (ones(0x580244E0, 1), word(0x58020000, 0xFFFFFFFF)),
     "k64f": KINETIS_PINS,
     "kl25z": KINETIS_PINS,
+    "rp2040": (word(0x40004014, 0xEE),),  # both processors' debug ports to the program, as a debugger that runs on the chip does
 }
 LOW: Mapping[str, Sequence[Step]] = {
     name: (PINS[name][0], word(PINS[name][1][1], modes))
@@ -142,8 +145,9 @@ def image(board: str, name: str) -> bytes:
     """The firmware with a table behind it, for a board's flash. Raises KeyError where the family has no such table."""
     chip = BOARDS[board].chip
     steps = SCRIPTS[name][family(chip)]
-    kind = "any" if BOARDS[board].st_chip else "lpc" if chip.startswith("lpc") else "zero"
-    code = bytearray((FIRMWARE / f"script-{kind}.bin").read_bytes().ljust(TABLE, b"\xff"))
+    kind = "any" if BOARDS[board].st_chip else "lpc" if chip.startswith("lpc") else "xip" if chip == "rp2040" else "zero"
+    at = TABLE + (BOOT2 if kind == "xip" else 0)
+    code = bytearray((FIRMWARE / f"script-{kind}.bin").read_bytes().ljust(at, b"\xff"))
     if kind == "lpc":  # the boot ROM wants the first eight words to sum up to zero (UM10360 32.3.1.1)
         code[28:32] = (-sum(struct.unpack("<7I", code[:28])) & 0xFFFFFFFF).to_bytes(4, "little")
     return bytes(code) + b"".join(struct.pack("<3I", *step) for step in steps)

@@ -166,6 +166,7 @@ class Soc:
         self.blocks: list[Block] = []
         self.bus_clocked: Callable[[Depth], bool] = lambda depth: depth in (Depth.SLEEP, Depth.KEPT)
         self.pins: Callable[[], str | None] = lambda: None
+        self.detached: Callable[[int], bool] = lambda _port: False
         self.stop_waits = False
         self.off_port = False
         self.on_current: Callable[[float], None] | None = None
@@ -289,8 +290,9 @@ class Soc:
         awake = depth in (Depth.SLEEP, Depth.KEPT) or (depth is Depth.STOP and self.stop_waits)
         self.dp.debug_power = awake and (not self._held or self.habits.debug_in_reset == "alive")
         taken = None if self._held else self.pins()
-        for port in (self.dp,) if isinstance(self.dp, SwDp) else self.dp.ports:
-            port.cut = taken is not None or not self.powered or (depth is Depth.OFF and not self.off_port)
+        for number, port in enumerate((self.dp,) if isinstance(self.dp, SwDp) else self.dp.ports):
+            off = not self.powered or (depth is Depth.OFF and not self.off_port)
+            port.cut = taken is not None or off or self.detached(number)
             port.low = taken == "low"
 
     @property

@@ -130,7 +130,7 @@ class Rig:
             time.sleep(0.003)
         assert self.daemon.returncode == -signal.SIGKILL, self.said()
         self.daemon = None
-        self.until(lambda: not any(map(lives, self.family)), 5, "the daemon's workers are dead, too")
+        self.until(lambda: not any(map(lives, self.family)), 20, "the daemon's workers are dead, too")
         self.remember()
 
     def stop(self, seconds: float = 20.0) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pyocd.core import exceptions
 from pyocd.flash.loader import MemoryLoader
 
+from msdflash.sim import scripts
 from msdflash.sim.board import Board
 from msdflash.sim.chips.rp2040_rom import NAMES, checksum
 from msdflash.sim.debugger import CTRL, DEMCR, DHCSR, DP_READ, SELECT, Debugger, Fault
@@ -118,6 +119,24 @@ def test_ports_sleep_until_alerted_and_answer_only_when_selected(board: Board) -
     assert silent(debugger, CORE_0 | 2 << 28)
     assert silent(debugger, CORE_0 ^ 1 << 12)
     assert debugger.select(CORE_0) == DPIDR
+
+
+def test_a_program_takes_both_ports_off_the_pads_until_the_next_reset(board: Board) -> None:
+    """SYSCFG DBGFORCE, PROC0_ATTACH and PROC1_ATTACH (pico-sdk ``hardware/regs/syscfg.h``); 2.12: RUN resets that register, too."""
+    fit(board, scripts.image("pico", "pins-taken-late"))
+    debugger = Debugger(board.port)
+    assert debugger.select(CORE_0) == DPIDR
+    while not silent(debugger, CORE_0):
+        board.advance(0.02)
+    assert silent(debugger, CORE_1)
+    assert debugger.select(RESCUE) == RESCUE_DPIDR
+    board.port.set_nreset(Drive.LOW)
+    assert silent(debugger, CORE_0), "nobody hears anything while RUN is low"
+    board.port.set_nreset(Drive.FLOAT)
+    debugger.connect(CORE_0)
+    debugger.halt()
+    board.advance(0.5)
+    assert not silent(debugger, CORE_0), "a halted program takes nothing"
 
 
 def test_target_selection_only_directly_behind_a_line_reset(board: Board) -> None:

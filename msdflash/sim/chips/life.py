@@ -74,6 +74,29 @@ class KinetisPins:
             poke(self._bus, address, value)
 
 
+DBGFORCE, ATTACHED = 0x40004014, (1 << 3, 1 << 7)
+
+
+class AttachedPorts:
+    """A program can take a processor's debug port off the pads, to be its debugger itself; the rescue port stays.
+
+    RP2040, SYSCFG DBGFORCE: PROC0_ATTACH, PROC1_ATTACH (pico-sdk ``hardware/regs/syscfg.h``).
+    """
+
+    def __init__(self, soc: Soc) -> None:
+        self._bus = soc.bus
+        soc.detached = self._detached
+
+    def _detached(self, port: int) -> bool:
+        return port < len(ATTACHED) and bool(peek(self._bus, DBGFORCE) & ATTACHED[port])
+
+    def power_on(self) -> None:
+        """See :class:`msdflash.sim.soc.Block`."""
+
+    def reset(self, _cause: str) -> None:
+        """Nothing: the register is reset with all others."""
+
+
 class SystemOff:
     """System OFF of an nRF (PS 5.3.3): all off but the debug port, and a request for debug power wakes the chip by a reset.
 
@@ -125,6 +148,7 @@ LIFE: dict[str, Callable[[Soc], list[Block]]] = {
     "kl25z": lambda soc: [Cop(soc), KinetisPins(soc)],
     "nrf5": lambda soc: [NordicWdt(soc), SystemOff(soc)],
     "lpc1768": lambda soc: [LpcWdt(soc)],
+    "rp2040": lambda soc: [AttachedPorts(soc)],
 }
 
 
