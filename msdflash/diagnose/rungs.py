@@ -166,6 +166,8 @@ def _same_again(e: Evidence, connection: Connection) -> Connection | None:
     if e.kind == "usb":
         return connection if e.flag("probe.present") and not e.has("probe.hung") else None
     errors = _errors(e)
+    if "stlink-29" in e.acks:
+        return None  # the probe refuses this chip, and will do so again
     return connection if e.kind in _LINK_KINDS and e.dp_ever and errors is not None and errors <= _ONE_ERROR else None
 
 

@@ -2,6 +2,16 @@
 
 A scene is a board on a probe with faults, what stands in its flash, and what is dropped; the way it is played is the one of
 ``msdflash flash``: real workers, stock pyOCD, the bench's USB. What counts as right is in :func:`judge`, the same for every set of scenes.
+
+What was changed since it was first written, and why:
+
+* An unknowable scene is wrong where *any* explanation is told as likely or certain, unless it is in ``also``: a firm wrong name is no
+  better than a firm lucky one. In turn, a symptom that leads alone (it says what was seen, and no cause is firm) is as good as
+  ``unexplained``.
+* Lost bytes beside the file are counted against what the report says is lost and kept (``changed.beside``): an erase that the cable cut
+  short is no uninvited erase where it is told; and one that wipes less than all of it is noticed, too.
+* ``diagnosis_s`` is measured: from the beginning of the step that failed first, in the first attempt, to the answer.
+* A room can play at nominal speed (``timed``): USB, SWD and flash take as long as they would.
 """
 
 from __future__ import annotations
@@ -25,6 +35,7 @@ from msdflash.diagnose.causes import CATALOGUE
 from msdflash.diagnose.rules import diagnose
 from msdflash.engine.pool import Pool
 from msdflash.engine.runner import Engine
+from msdflash.job.messages import Begin, Message
 from msdflash.job.order import Connection, FlashOrder
 from msdflash.job.outcome import Outcome
 from msdflash.sim import client
@@ -51,7 +62,6 @@ class Scene(msgspec.Struct, frozen=True):
         rescue: it can be flashed in spite of the cause; then that is right.
         unknowable: what this probe can measure does not settle it: ``unexplained``, or the true cause at most as possible, is right.
         twin: the cause whose evidence this scene shares for the most part, though it is another one; "" where it is no twin.
-        pyocd: the target that pyOCD is told, where it differs.
     """
 
     name: str
@@ -82,7 +92,8 @@ class Played(msgspec.Struct, frozen=True):
         wrong: what is wrong by the rules that admit no exception; empty if nothing.
         right: the scene counts as right: its cause first, or what an unknowable one asks for, or flashed where that is right.
         seconds: from the order to the outcome.
-        diagnosis_s: from the first failed step to the outcome, by the outcome's own times.
+        diagnosis_s: from the beginning of the first step that failed to the outcome; 0 where none failed.
+        tried: what was tried by itself, and what came of it.
     """
 
     scene: Scene
@@ -95,6 +106,7 @@ class Played(msgspec.Struct, frozen=True):
     message: str
     tried: tuple[str, ...] = ()
     step: str = ""
+    diagnosis_s: float = 0.0
 
     @property
     def first(self) -> str:
@@ -107,7 +119,8 @@ class Played(msgspec.Struct, frozen=True):
 class Room:
     """A bus and an engine on which scenes are played one after the other. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, timed: bool = False) -> None:
+        self._timed = timed
         self._stack = ExitStack()
         self._root = Path()
         self._number = 0
@@ -133,7 +146,7 @@ class Room:
         content = CONTENTS[scene.drop](scene.board)
         file = self._root / f"image-{self._number}"
         file.write_bytes(content.data)
-        spec = parse(scene.spec)
+        spec = parse(scene.spec + (",time=on" if self._timed else ""))
         lay_down(spec, bus, BEFORE[scene.before](scene.board))
         with client.start(spec, bus=bus) as board:
             before = board.flash()
@@ -145,13 +158,40 @@ class Room:
                 hashlib.sha256(content.data).hexdigest(),
                 beside=str(self._root / f"beside-{self._number}"),
             )
+            clock = Clock(self._engine.run)
             began = time.monotonic()
-            helped = run_with_help(order, self._engine.run, lambda _message: None, threading.Event())
-            seconds = time.monotonic() - began
+            helped = run_with_help(order, clock.run, clock.hear, threading.Event())
+            ended = time.monotonic()
             after = board.flash()
         for left in bus.glob(f"{spec.serial}.*"):
             left.unlink()
-        return judge(scene, helped.outcome, before, after, seconds)
+        played = judge(scene, helped.outcome, before, after, ended - began)
+        failed = clock.failed_from
+        return msgspec.structs.replace(played, diagnosis_s=round(ended - failed, 3)) if failed is not None else played
+
+
+class Clock:
+    """Notes when the step began that failed first."""
+
+    def __init__(self, run: Callable[..., Outcome]) -> None:
+        self._run = run
+        self._begun: dict[str, float] = {}
+        self._attempts = 0
+        self.failed_from: float | None = None
+
+    def hear(self, message: Message) -> None:
+        """A message of the engine's."""
+        if isinstance(message, Begin) and not self._attempts:
+            self._begun[str(message.step)] = time.monotonic()
+
+    def run(self, order: FlashOrder, hear: Callable[[Message], None], cancel: threading.Event) -> Outcome:
+        """One attempt."""
+        began = time.monotonic()
+        outcome = self._run(order, hear, cancel)
+        if not self._attempts and outcome.failure is not None:
+            self.failed_from = self._begun.get(str(outcome.failure.step), began)
+        self._attempts += 1
+        return outcome
 
 
 def judge(scene: Scene, outcome: Outcome, before: bytes, after: bytes, seconds: float) -> Played:
@@ -166,8 +206,9 @@ def judge(scene: Scene, outcome: Outcome, before: bytes, after: bytes, seconds: 
     if outcome.proved:
         right = not scene.true or scene.rescue
     elif scene.unknowable:
-        sure = {cause for cause, confidence, _ in told if confidence in {"certain", "likely"} and not CATALOGUE[cause].symptom}
-        right = not sure & set(scene.true) and bool({"unexplained", *scene.true} & {cause for cause, *_ in told})
+        firm = {cause for cause, sure, aside in told if sure in {"certain", "likely"} and not aside and not CATALOGUE[cause].symptom}
+        admitted = bool({"unexplained", *scene.true} & set(open_ones)) or bool(open_ones and CATALOGUE[open_ones[0]].symptom)
+        right = not firm - set(scene.also) and admitted
     else:
         right = rank == 1
     failure = outcome.failure
@@ -207,8 +248,9 @@ def _never(scene: Scene, outcome: Outcome, before: bytes, after: bytes) -> Itera
         yield "flash was changed, and the report says that it was not"
     if changed.unlocked:
         yield "UNLOCKED UNINVITED"
-    if rest_before != rest_after and _blank(rest_after) and not _blank(rest_before):
-        yield "ERASED UNINVITED"
+    lost = sum(old != new for old, new in zip(rest_before, rest_after, strict=True)) if rest_before != rest_after else 0
+    if lost > changed.beside and not outcome.proved:
+        yield "ERASED UNINVITED" if _blank(rest_after) else f"{lost} bytes beside the file were lost, and {changed.beside} of them told"
 
 
 def _blank(data: bytes | bytearray) -> bool:
