@@ -24,6 +24,9 @@ _HEADER = struct.Struct("<8s6I")
 _LAST = b"\x30\x6f\xb1\x0a"
 _PAYLOAD, _PAYLOAD_WITH_MD5 = 476, 452
 _NOT_MAIN, _CONTAINER, _FAMILY, _MD5 = 0x1, 0x1000, 0x2000, 0x4000
+_RP2_ABSOLUTE = 0xE48BFF57
+_WORKAROUND = b"\xef" * 256
+"""What RP2350 tools put into a lone block in front, for the boot ROM's erratum E10 (picotool; from memory). It is nobody's data."""
 
 
 def decode_uf2(data: bytes) -> tuple[tuple[Segment, ...], tuple[str, ...], int | None]:
@@ -42,12 +45,15 @@ def _walk(data: bytes, notes: list[str], families: dict[int | None, int]) -> Ite
     """``(index of the block, address, bytes)`` in file order; raises at the first damage. Block numbers are checked at the end."""
     families.clear()
     numbers: dict[int, int] = {}
-    total, skipped, same = 0, 0, 0
+    total, skipped, same, alone = 0, 0, 0, False
     for index in range(len(data) // BLOCK):
         flags, address, number, count, family, payload = _block(data, index)
+        if index == number == 0 and family == _RP2_ABSOLUTE and payload == _WORKAROUND and len(data) > BLOCK:
+            alone = True
+            continue
         total = total or count
         if count != total or not number < total:
-            what = f"says that it is number {number} of {count}; block 0 says that there are {total}"
+            what = f"says that it is number {number} of {count}; block {int(alone)} says that there are {total}"
             raise _damaged(index, what, expected=total, found=count)
         if number in numbers:
             first = numbers[number]
@@ -63,7 +69,8 @@ def _walk(data: bytes, notes: list[str], families: dict[int | None, int]) -> Ite
         _one_family(families)
         if payload:
             yield index, address, payload
-    _complete(data, numbers, total)
+    _complete(data[BLOCK:] if alone else data, numbers, total)
+    notes += ["the block in front that RP2350 tools add for the boot ROM's sake was left out"] if alone else []
     notes += [f"{skipped} blocks are not meant for the main flash and were left out"] if skipped else []
     notes += [f"{same} blocks stand in the file twice, with the same content"] if same else []
     families.setdefault(None, 0)
@@ -167,6 +174,11 @@ FAMILIES: dict[int, tuple[str, tuple[str, ...]]] = {
     0xC47E5767: ("ESP32-S3", ()),
     0xD42BA06C: ("ESP32-C3", ()),
     0xE48BFF56: ("RP2040", ("rp2040",)),
+    _RP2_ABSOLUTE: ("RP2xxx, absolute addresses", ("rp2350",)),
+    0xE48BFF58: ("RP2xxx, data partition", ()),
+    0xE48BFF59: ("RP2350, Arm", ("rp2350",)),
+    0xE48BFF5A: ("RP2350, RISC-V", ()),
+    0xE48BFF5B: ("RP2350, Arm non-secure", ("rp2350",)),
     0x00FF6919: ("STM32L4", ("stm32l4",)),
 }
 """Family id -> its name for people, and how the names of the chips begin that it means (lower case; empty: none of

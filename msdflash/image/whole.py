@@ -70,6 +70,9 @@ def _uf2(head: bytes, tail: bytes, size: int) -> bool | None:
     if len(head) < 32:
         return False
     (count,) = struct.unpack_from("<I", head, 24)
+    if count == 2 and len(head) >= _BLOCK + 32 and struct.unpack_from("<I", head, _BLOCK + 20) == (0,):
+        # a block in front with a count of its own, as RP2350 tools add it: see uf2.py
+        count = 1 + int(struct.unpack_from("<I", head, _BLOCK + 24)[0])
     if size > count * _BLOCK:
         return None  # several files joined: not for us to say
     last = tail[-_BLOCK:]

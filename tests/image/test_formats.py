@@ -15,6 +15,7 @@ from msdflash.errors import ImageError
 from msdflash.image.decode import decode
 from msdflash.image.pieces import line_of
 from msdflash.image.segments import Image
+from msdflash.image.whole import EDGE, is_whole
 
 w = sys.modules["image_writers"]
 each: Callable[[Any], Callable[[Any], Any]] = w.each
@@ -294,6 +295,22 @@ def test_uf2_flags() -> None:
     assert error(w.uf2_block(0, b"file", 0, 1, flags=0x1000)).facts["kind"] == "uf2-container"
     assert error(w.uf2_block(0, b"\1" * 460, 0, 1, flags=0x4000)).cause == "uf2-damaged"
     assert error(w.uf2_block(0, b"no flash", 0, 1, flags=1)).cause == "image-empty"
+
+
+def test_the_lone_block_in_front_of_an_rp2350_file_is_left_out() -> None:
+    front = w.uf2_block(0x10FF_FF00, b"\xef" * 256, 0, 2, family=0xE48B_FF57)
+    memory = [(0x1000_0000, bytes(range(256)) * 3)]
+    file = front + w.uf2(memory, family=0xE48B_FF59)
+    image = decode("x.uf2", file)
+    assert parts(image) == memory
+    assert image.uf2_family == 0xE48B_FF59
+    assert any("RP2350" in note for note in image.notes)
+    assert is_whole(file[:EDGE], file[-EDGE:], len(file)) is True
+    assert is_whole(file[:EDGE], file[-512 - EDGE : -512], len(file) - 512) is False
+    assert error(file[:-512]).cause == "image-truncated"
+    assert error(front).cause in {"image-truncated", "uf2-damaged"}
+    absolute = front[:32] + b"\x01" + front[33:]
+    assert error(absolute + w.uf2(memory, family=0xE48B_FF59)).cause == "uf2-damaged"
 
 
 def test_uf2_for_several_chips_is_not_guessed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any
 
 Memory = list[tuple[int, bytes]]
@@ -107,6 +108,64 @@ def elf(
     shape = (len(table) if sections else 0, 0)
     head = struct.pack("<16sHHIIIIIHHHHHH", ident, kind, machine, 1, 0x0800_0001, 52, shoff, 0x0500_0200, 52, 32, count, 40, *shape)
     return head + programs + body + headers
+
+
+def ihex(chunks: Memory, rng: Random, *, newline: bytes = b"\n", last: bytes = b"") -> bytes:
+    """Data records in the order given; 02 and 04 records mixed where both can say the address, left out where they need not be repeated."""
+    lines: list[bytes] = []
+    base: tuple[int, int] | None = None
+    for address, data in chunks:
+        if base is None or address - base[1] not in range(0x10001 - len(data)) or rng.random() < 0.1:
+            if address + len(data) <= 1 << 20 and rng.random() < 0.5:
+                low = rng.randrange(16) if address >= 16 and (address & 15) + 16 + len(data) < 1 << 16 else 0
+                base = (2, (address & ~15) - (16 if low else 0))
+                lines.append(ihex_record(2, 0, (base[1] >> 4).to_bytes(2, "big")))
+            else:
+                base = (4, address & ~0xFFFF)
+                lines.append(ihex_record(4, 0, (address >> 16).to_bytes(2, "big")))
+        room = 0x10000 - (address - base[1])
+        lines.append(ihex_record(0, address - base[1], data[:room]))
+        if data[room:]:
+            base = (4, base[1] + 0x10000)
+            lines.append(ihex_record(4, 0, (base[1] >> 16).to_bytes(2, "big")))
+            lines.append(ihex_record(0, 0, data[room:]))
+    if rng.random() < 0.3:
+        lines.insert(rng.randrange(len(lines) + 1), ihex_record(5, 0, b"\x08\x00\x01\x31"))
+    return newline.join([*lines, ihex_record(1, 0)]) + last
+
+
+FORMATS = ("ihex", "universal-hex", "srec", "uf2", "elf")
+
+
+def shuffled(kind: str, memory: Memory, rng: Random, board: int = 0x9903, *, family: int | None = None) -> bytes:
+    """A file of this format with the memory in it, in some legal layout: order, widths, line ends, repeats and extras are random."""
+    newline = rng.choice([b"\n", b"\r\n", b"\r"])
+    if kind == "universal-hex":
+        return universal(
+            {0x9900 if board != 0x9900 else 0x9903: [(0, rng.randbytes(40))], board: memory}, newline=newline, width=rng.choice([16, 32])
+        )
+    if kind == "uf2":
+        width = rng.choice([64, 256, 476])
+        count = sum(-(-len(data) // width) for _, data in memory)
+        return uf2(memory, family=family, width=width, order=rng.sample(range(count), count))
+    if kind == "elf":
+        return elf(rng.sample(memory, len(memory)), arch=rng.choice([None, 11]), sections=rng.random() < 0.7, empty=rng.random() < 0.5)
+    most = 255 if kind == "ihex" else 240
+    chunks: Memory = []
+    for address, data in memory:
+        at = 0
+        while at < len(data):
+            width = rng.choice([1, 7, 16, 32, 33, 64, most]) if len(data) < 2000 else rng.choice([16, 32, most])
+            chunks.append((address + at, data[at : at + width]))
+            at += width
+    chunks += rng.sample(chunks, min(len(chunks), rng.randrange(3)))
+    if rng.random() < 0.5:
+        rng.shuffle(chunks)
+    if kind == "ihex":
+        return ihex(chunks, rng, newline=newline, last=rng.choice([b"", newline, newline + b"\x1a"]))
+    high = max(address + len(data) for address, data in memory) > 1 << 24
+    text = srec(chunks, newline=newline, kind=3 if high else rng.choice([2, 3]), header=rng.random() < 0.5, count=rng.random() < 0.5)
+    return text if rng.random() < 0.5 else text.rstrip()
 
 
 def each(rows: Sequence[tuple[Any, ...]]) -> Callable[[Callable[..., None]], Callable[[], None]]:
