@@ -83,7 +83,7 @@ class Watcher:
         self._clock = clock
         self._trackers: dict[str, Tracker] = {}
         self._parents: dict[Mount, Parent | None] = {}
-        self._told: set[str] = set()
+        self._twins: set[str] = set()
         self._stopping = threading.Event()
         self._changes: mounting.MountChanges | None = None
         self._thread: threading.Thread | None = None
@@ -136,6 +136,8 @@ class Watcher:
             wait = tracker.due()
             if wait is not None:
                 waits.append(wait)
+        if os.environ.get(BENCH_VARIABLE):
+            waits.append(AGAIN)  # the kernel knows nothing of the bench's mounts
         return min(waits, default=None)
 
     def _tied(self) -> dict[str, list[Mount]]:
@@ -151,13 +153,11 @@ class Watcher:
     def _one(self, serial: str, found: list[Mount]) -> Look | None:
         """The look at the one drive of a probe. None where there is none, or where it is not certain which one it is."""
         looks = [seen for seen in map(look, found) if seen is not None and facts_of(seen.texts) is not None]
-        if len(looks) > 1:
-            if serial not in self._told:
-                self._told.add(serial)
-                paths = ", ".join(seen.mount.path for seen in looks)
-                log.warning("probe %s has several drives (%s): two probes with one serial? None of them is read", serial, paths)
-            return None
-        return looks[0] if looks else None
+        if len(looks) > 1 and serial not in self._twins:
+            self._twins.add(serial)  # for good: when one of them is away, the other one is no more certain
+            paths = ", ".join(seen.mount.path for seen in looks)
+            log.warning("probe %s has several drives (%s): two probes with one serial? None of them counts", serial, paths)
+        return looks[0] if looks and serial not in self._twins else None
 
     def _run(self, changes: mounting.MountChanges) -> None:
         while not self._stopping.is_set():
