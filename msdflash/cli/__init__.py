@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_HELD, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
-COMMANDS = ("run", "flash", "diagnose", "boards", "explain", "history", "config", "demo", "sim")
+COMMANDS = ("run", "flash", "diagnose", "boards", "explain", "history", "config", "service", "demo", "sim")
 """Modules of this package, in the order in which help shows them."""
 
 
