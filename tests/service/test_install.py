@@ -26,7 +26,7 @@ from msdflash.service.templates import systemd_command
 
 REPOSITORY = Path(__file__).parents[2]
 ALLOWED = tomllib.loads((Path(__file__).parent / "keys.toml").read_text(encoding="utf-8"))
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="units are Linux' own")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
 UNIT = Path("etc/systemd/system/msdflash.service")
 
 
@@ -114,7 +114,7 @@ def test_a_record_that_lies_removes_nothing_else(tmp_path: Path, program: str) -
 
 
 @LINUX
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_the_unit_is_valid_and_hardened(tmp_path: Path, program: str) -> None:
     root = tmp_path / "root"
     assert install(root, program) == 0
@@ -221,7 +221,7 @@ def test_a_program_that_the_service_cannot_see_is_refused() -> None:
     check_program(("/opt/msdflash/bin/msdflash",))
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="there it is an option")
+@LINUX
 def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["service", "install", "--run-as", "x"]) == 2
     assert main(["service", "install", "--user", "--system"]) == 2
