@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from types import ModuleType
 from typing import Any
 
@@ -59,3 +60,25 @@ def test_every_format_is_flashed_and_another_chips_file_is_not(stage: Start, wri
         assert found.report["changed"]["erased"] == found.report["changed"]["programmed"] == 0
     scene.fail_of(found.drive["FAIL.TXT"])
     assert drive.flash() == flash
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_random_layouts_of_every_format_end_as_the_same_flash(stage: Start, writers: ModuleType, seed: int) -> None:
+    """Orders, widths, line ends, gaps and repeats are random; what stood beside the pieces survives."""
+    drive, rng = stage(board="nucleo-l476rg,probe=cmsis-dap")["board"], Random(seed)
+    flash = bytearray(drive.flash())
+    for number, kind in enumerate(writers.FORMATS, 10 * seed):
+        memory = [(BASE, scene.image(number, 1500))]
+        for _ in range(rng.randrange(4)):
+            memory.append(
+                (sum((memory[-1][0], len(memory[-1][1]), rng.choice([1, 3, 255, 5000]))), rng.randbytes(rng.choice([1, 30, 900])))
+            )
+        content = writers.shuffled(kind, memory, rng, int(drive.serial[:4], 16), family=0x00FF_6919)
+        found = drive.drop(f"{kind}.img", content)
+        assert found.proved, found.report
+        assert found.report["image"]["format"] == kind
+        for address, data in memory:
+            flash[address - BASE : address - BASE + len(data)] = data
+        assert drive.flash() == flash, kind
