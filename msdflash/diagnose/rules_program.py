@@ -5,7 +5,7 @@ from __future__ import annotations
 from msdflash.chips.families import boot_rom, family_of_target
 from msdflash.diagnose.evidence import FAMILY, Evidence, is_register
 from msdflash.diagnose.finding import Finding
-from msdflash.diagnose.rules_wires import NO_SUPPLY, mute
+from msdflash.diagnose.rules_wires import NO_SUPPLY, all_failed, mute
 from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, dp_words, found, hex32, sweep_words
 
 CALL_FAILED = frozenset({"algo-fault", "algo-timeout", "algo-init", "erase", "program"})
@@ -46,6 +46,8 @@ def swd_pins_taken(e: Evidence) -> Finding | None:
 
 
 def _by_program(e: Evidence, cause: str, because: str) -> Finding | None:
+    if e.dpidr is not None and all_failed(e) and not e.outcome.changed.halted:
+        return found(cause, POSSIBLE, "the port answered at first, and nothing did any more while the program ran on")
     if _only_without_program(e):
         return found(
             cause, POSSIBLE, because, dp_words(e) if e.dpidr_under_reset is not None else "it answered right after a pulse on nRESET"

@@ -95,7 +95,7 @@ def _rivals(e: Evidence) -> str:
 
 def no_target_power(e: Evidence) -> Finding | None:
     """No voltage at VTref and a silent port. An answer of the debug port disproves it."""
-    if e.dp_ever and _all_failed(e):  # that it had power at first says nothing about later
+    if e.dp_ever and all_failed(e):  # that it had power at first says nothing about later
         return found("no-target-power", POSSIBLE, "it had power when the debug port answered; it may have lost it since")
     if e.dp_ever:
         return found("no-target-power", RULED_OUT, dp_words(e)) if e.kind in TOUCHED_TARGET else None
@@ -145,7 +145,7 @@ def level_mismatch(e: Evidence) -> Finding | None:
 def swd_open(e: Evidence) -> Finding | None:
     """A missing wire: like no power, on the wire."""
     if e.dp_ever:
-        if _all_failed(e):
+        if all_failed(e):
             return found("swd-open", POSSIBLE, "the wires were connected when the debug port answered; one may have come loose since")
         return found("swd-open", RULED_OUT, dp_words(e)) if e.kind in TOUCHED_TARGET else None
     if not e.silent:
@@ -222,14 +222,14 @@ def link_noise(e: Evidence) -> Finding | None:
             errors=worst[2] - worst[1],
             reads=f"{worst[2]} reads failed at {hertz(worst[0])}",
         )
-    if not e.silent and not _all_failed(e):
+    if not e.silent and not all_failed(e):
         counted = _link_errors(e)
         if counted:
             return counted
     if e.silent and any(0 < good < reads for _, good, reads in e.sweep):
         done, good = sum(row[2] for row in e.sweep), sum(row[1] for row in e.sweep)
         return found("link-noise", POSSIBLE, sweep_words(e), errors=done - good, reads=f"{done} reads failed")
-    if e.kind == "transfer" and e.acks and e.acks[-1] in {"parity", "no-ack", "ack-7", "error"} and e.dp_ever:
+    if e.kind == "transfer" and e.acks and e.acks[-1] in {"parity", "no-ack", "ack-7", "error"} and e.dp_ever and not all_failed(e):
         return found(
             "link-noise", POSSIBLE, f"the failing access ended with: {ACK_WORDS.get(e.acks[-1], e.acks[-1])}", dp_words(e), engine_said(e)
         )
@@ -254,7 +254,7 @@ def _link_errors(e: Evidence) -> Finding | None:
     return None
 
 
-def _all_failed(e: Evidence) -> bool:
+def all_failed(e: Evidence) -> bool:
     """Every single block got no answer at all: that is no noise, nobody is there."""
     cell = e.table("swd.errors")
     reads, errors, kinds = cell.get("reads"), cell.get("errors"), cell.get("kinds")
@@ -265,7 +265,7 @@ def _all_failed(e: Evidence) -> bool:
 
 def target_lost(e: Evidence) -> Finding | None:
     """The chip answered in this job, and then not once more."""
-    if e.dpidr is None or not _all_failed(e):
+    if e.dpidr is None or not all_failed(e):
         return None
     attempts = e.table("swd.errors").get("errors")
     return found("target-lost", CERTAIN, dp_words(e), f"after the failure, {attempts} of {attempts} attempts got no answer", volts_words(e))

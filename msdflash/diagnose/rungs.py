@@ -13,6 +13,7 @@ import msgspec
 from msdflash.diagnose.causes import CATALOGUE
 from msdflash.diagnose.evidence import ANSWERED_ACKS, Evidence, is_register
 from msdflash.diagnose.finding import Confidence, Diagnosis
+from msdflash.diagnose.rules_wires import all_failed
 from msdflash.job.order import Connection
 from msdflash.job.outcome import Outcome
 
@@ -168,6 +169,8 @@ def _same_again(e: Evidence, connection: Connection) -> Connection | None:
     errors = _errors(e)
     if "stlink-29" in e.acks:
         return None  # the probe refuses this chip, and will do so again
+    if e.dpidr is not None and all_failed(e):
+        return connection  # nobody answers any more: the next look measures from silence on what that is
     return connection if e.kind in _LINK_KINDS and e.dp_ever and errors is not None and errors <= _ONE_ERROR else None
 
 
@@ -176,7 +179,7 @@ def _lower_clock(e: Evidence, connection: Connection) -> Connection | None:
     now = connection.frequency or PLAIN_CLOCK
     clean = [clock for clock, good, reads in e.sweep if good == reads and clock < now]
     # A port that is silent at every clock does not mind which one it is.
-    noisy = bool(_errors(e)) or (any(good < reads for _, good, reads in e.sweep) and any(good for _, good, _ in e.sweep))
+    noisy = (bool(_errors(e)) and not all_failed(e)) or (any(good < reads for _, good, reads in e.sweep) and any(good for _, good, _ in e.sweep))
     if e.kind not in _LINK_KINDS or not noisy or not e.dp_ever:
         return None
     lower = [max(clean)] if clean else [clock for clock in LOWER_CLOCKS if clock < now]

@@ -36,6 +36,7 @@ class Ladder:
         silicon: what the chip's own registers say, as far as the climb has come.
         pin_proven: this probe's nRESET read-back was seen high in an earlier job.
         holding: this probe holds nRESET low now: whatever is silent then may be so for that.
+        debugging: this job switched the core's debug mode on before it looked.
     """
 
     def __init__(self, channel: Channel, probe: DebugProbe, raw: RawTarget, *, pays: Effect, pin_proven: bool, target: str | None) -> None:
@@ -47,6 +48,7 @@ class Ladder:
         self._pays = pays
         self.pin_proven = pin_proven
         self.holding = False
+        self.debugging = False
         self._target = target
         self._kind = kind_of(probe)
         self._end = time.monotonic()
@@ -269,7 +271,8 @@ def _core_state(ladder: Ladder) -> None:
     samples, spent = measure.link_step(channel, raw, "transfer", message, lambda: measure.sample_dhcsr(raw))
     channel.measure("core.dhcsr", samples)
     channel.measure("core.dhcsr_ms", round(spent * 1000, 1))
-    channel.measure("core.debug_was_on", bool(samples[0] & measure.C_DEBUGEN))
+    if not ladder.debugging:
+        channel.measure("core.debug_was_on", bool(samples[0] & measure.C_DEBUGEN))
 
 
 def _reset_catch(ladder: Ladder) -> None:
@@ -335,10 +338,11 @@ def _sticky_flags(ladder: Ladder) -> None:
 
 
 def _debug_kept(ladder: Ladder) -> None:
-    """Only after pyOCD's connection had switched debug mode on."""
+    """Only after pyOCD's connection had switched debug mode on. That nobody answers is for the count of errors to tell."""
     measure.pick_up(ladder.raw)
     if ladder.channel.step in _CONNECTED:
-        ladder.channel.measure("core.debug_lost", not ladder.raw.read32(DHCSR) & measure.C_DEBUGEN)
+        with silence_tells():
+            ladder.channel.measure("core.debug_lost", not ladder.raw.read32(DHCSR) & measure.C_DEBUGEN)
 
 
 _CONNECTED = frozenset({Step.CHECK, Step.PLAN, Step.LOAD, Step.ERASE, Step.PROGRAM, Step.VERIFY})
@@ -360,7 +364,8 @@ def _link_clocks(ladder: Ladder) -> None:
 
 
 def _reset_cause_after(ladder: Ladder) -> None:
-    silicon.reset_cause(ladder.channel, ladder.raw, ladder.family(), "after the failure")
+    with silence_tells():
+        silicon.reset_cause(ladder.channel, ladder.raw, ladder.family(), "after the failure")
 
 
 DOING: dict[str, Callable[[Ladder], None]] = {
