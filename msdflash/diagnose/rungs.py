@@ -179,7 +179,8 @@ def _lower_clock(e: Evidence, connection: Connection) -> Connection | None:
     now = connection.frequency or PLAIN_CLOCK
     clean = [clock for clock, good, reads in e.sweep if good == reads and clock < now]
     # A port that is silent at every clock does not mind which one it is.
-    noisy = (bool(_errors(e)) and not all_failed(e)) or (any(good < reads for _, good, reads in e.sweep) and any(good for _, good, _ in e.sweep))
+    mixed = any(good < reads for _, good, reads in e.sweep) and any(good for _, good, _ in e.sweep)
+    noisy = mixed or (bool(_errors(e)) and not all_failed(e))
     if e.kind not in _LINK_KINDS or not noisy or not e.dp_ever:
         return None
     lower = [max(clean)] if clean else [clock for clock in LOWER_CLOCKS if clock < now]

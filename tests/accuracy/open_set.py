@@ -292,16 +292,13 @@ def stopped(r: random.Random) -> Scene:
 def standby(r: random.Random) -> Scene:
     before = r.choice(("standby", "standby-late", "standby-by-turns"))
     board = r.choice(with_script(before))
-    return Scene(
-        "",
-        board,
-        any_probe(r, board),
-        ("deep-sleep", "debug-off", "asleep"),
-        before=before,
-        rescue=True,
-        also=("watchdog",),
-        twin="swd-open",
-    )
+    true = ("deep-sleep", "debug-off", "asleep")
+    return _shut(Scene("", board, any_probe(r, board), true, before=before, rescue=True, also=("watchdog",), twin="swd-open"))
+
+
+def _shut(scene: Scene) -> Scene:
+    """A reset opens such a port, and shows by that what shut it: not with a probe that does not drive nRESET at all."""
+    return msgspec.structs.replace(scene, unknowable=scene.probe == BLIND)
 
 
 def system_off(r: random.Random) -> Scene:
@@ -312,7 +309,7 @@ def system_off(r: random.Random) -> Scene:
 def pins_taken(r: random.Random) -> Scene:
     before = r.choice(("pins-taken", "pins-taken-late", "pins-low"))
     board = r.choice(with_script(before))
-    return Scene("", board, any_probe(r, board), ("swd-pins-taken", "debug-off"), before=before, rescue=True, twin="swd-open")
+    return _shut(Scene("", board, any_probe(r, board), ("swd-pins-taken", "debug-off"), before=before, rescue=True, twin="swd-open"))
 
 
 def pins_taken_without_nreset(r: random.Random) -> Scene:

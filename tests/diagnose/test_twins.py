@@ -457,3 +457,11 @@ def test_an_answer_at_first_does_not_rule_out_what_may_have_happened_since() -> 
     assert (told["no-target-power"], told["swd-open"]) == ("possible", "possible")
     few = lost | {"swd.errors": {"reads": 6400, "errors": 41, "kinds": {"parity": 30, "no-ack": 11}}}
     assert standing(job("cmsis-dap", "transfer", few, step=Step.PROGRAM))["no-target-power"] == "ruled-out"
+
+
+def test_a_port_that_falls_silent_under_a_running_program_may_have_been_shut_by_it() -> None:
+    lost = {"swd.dpidr": DP, "swd.ack": "no-ack", "swd.errors": {"reads": 640, "errors": 10, "kinds": {"no-ack": 10}}}
+    told = standing(job("cmsis-dap", "transfer", lost))
+    assert told["target-lost"] == "certain"
+    assert {told[name] for name in ("deep-sleep", "swd-pins-taken", "no-target-power", "swd-open")} == {"possible"}
+    assert "link-noise" not in told

@@ -114,6 +114,18 @@ def test_the_same_again_is_tried_once() -> None:
     assert rung(ONE_OFF, tried=("same-again",)) is None
 
 
+def test_a_chip_that_fell_silent_is_looked_at_anew_and_not_at_a_lower_clock() -> None:
+    lost = failed("transfer", swd__dpidr=DPIDR, swd__ack="no-ack", swd__errors={"reads": 640, "errors": 10, "kinds": {"no-ack": 10}})
+    assert rung(lost) == "same-again"
+    assert rung(lost, tried=("same-again",)) is None
+
+
+def test_a_chip_that_the_probe_refuses_is_left_alone() -> None:
+    """The refusals are answers: neither another attempt nor another clock changes them."""
+    refused = {"reads": 640, "errors": 10, "kinds": {"stlink-29": 10}}
+    assert rung(failed("no-ap", swd__dpidr=DPIDR, swd__ack="stlink-29", swd__errors=refused)) is None
+
+
 def test_a_hint_gives_way_to_the_users_own_choice() -> None:
     assert by_hint("lower-clock", Connection("P1", frequency=100_000), 200_000) is None
     assert by_hint("under-reset", Connection("P1", connect="attach"), None) is None
