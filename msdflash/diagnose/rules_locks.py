@@ -45,6 +45,19 @@ def maker_lock(e: Evidence) -> Finding | None:
     return found(cause, CERTAIN if len(verdicts) >= lock.times else LIKELY, *reasons, dp_words(e))
 
 
+def locked_since(e: Evidence) -> Finding | None:
+    """It was open when the job began, and is locked since the failure: true, and not why the job failed."""
+    words, family = e.registers("lock.after"), e.family
+    cause = LOCKS.get(family.id) if family is not None else None
+    if not words or family is None or family.lock is None or cause is None:
+        return None
+    verdicts = [verdict for verdict in map(family.lock.is_locked, words) if verdict is not None]
+    if len(verdicts) < family.lock.times or not all(verdicts):
+        return None
+    shown = f"after the failure, the status of access port {family.lock.ap} was {hex32(words[-1])} on {len(words)} reads"
+    return found(cause, CERTAIN, shown, "the words that keep this chip open were erased when it was reset", aside=True)
+
+
 def mailbox_lock(e: Evidence) -> Finding | None:
     """A boot ROM that answered each request for a debug session and opened none; or one that was not asked, or did not answer."""
     family = FAMILY.get(e.text("lock.family"))
@@ -62,4 +75,4 @@ def mailbox_lock(e: Evidence) -> Finding | None:
     return found("boot-rom-only", CERTAIN, there, silent, dp_words(e))
 
 
-LOCK_RULES = (maker_lock, mailbox_lock)
+LOCK_RULES = (maker_lock, locked_since, mailbox_lock)

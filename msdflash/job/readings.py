@@ -117,6 +117,7 @@ READINGS: dict[str, ReadingKind] = {
     ),
     "option.rdp": _kind("reg", "read-out protection byte; one that looks locked is read again 20 ms later"),
     "option.wrp": _kind("list", "write-protected ranges [first, last] out of the option registers"),
+    "lock.after": _kind("reg", "status of the maker's own access port after a failed job on a chip that an erased word locks"),
     "lock.ordered": _kind("dict", "the user's order to unlock was carried out: {family, destroys}", Effect.WRITE),
     "flash.read_fault": _kind("reg", "address in flash that faulted on reading"),
     "flash.pages": _kind("dict", "a page that is not as it must be where erased flash cannot be read: {address, erased, readable}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from msdflash.image.segments import Image
 from msdflash.job.order import FlashOrder
 from msdflash.job.outcome import Failure, ImageFacts, Tried
 from msdflash.job.steps import Step
-from msdflash.worker import chipid, fitting, measure, memory, plan, program, target
+from msdflash.worker import chipid, fitting, measure, memory, plan, program, target, vendor_lock
 from msdflash.worker.channel import Channel, StepFailed
 from msdflash.worker.keeping import Keeping
 from msdflash.worker.measure import C_DEBUGEN, C_HALT, DBGKEY, DHCSR
@@ -155,6 +156,13 @@ class FlashJob(TargetJob):
     def rescue(self, failed: Failure) -> None:
         """After a failure: bytes beside the image that were erased go back, or are kept. Never raises."""
         self.keeping.rescue(failed.kind == "usb", self.family, self.session and self.session.target, self._regain)
+        begun = self.channel.changed.erased or self.channel.changed.programmed
+        if failed.kind != "usb" and begun and self.family is not None and self.family.critical and self.family.lock is not None:
+            # A reset in the middle, a supply that broke down for one, may have locked it already.
+            with contextlib.suppress(Exception):
+                raw = self._raw()
+                measure.pick_up(raw)
+                self.channel.measure("lock.after", vendor_lock.read(raw, self.family.lock))
 
     def _regain(self, again: bool, may_reset: bool) -> Any:
         """The core, halted and within reach once more; the second time slower, and after a reset where that does no harm."""

@@ -77,3 +77,13 @@ def test_a_family_without_device_ids_is_never_the_wrong_chip() -> None:
     assert "wrong-target" not in told("", ids, "nrf51")[1]
     other = ids | {"target.expected": {"target": "nrf52", "family": "nrf52", "dev_ids": [0x52840]}}
     assert told("wrong-chip", other, "nrf52840")[1]["wrong-target"] == "certain"
+
+
+def test_a_chip_that_a_broken_job_left_locked_is_told_beside_the_cause() -> None:
+    open_before = PORT | {"chip.family": "kinetis-k6x", "lock.status": [OPEN] * 10, "swd.ack": "no-ack"}
+    result, standing = told("transfer", open_before | {"lock.after": [LOCKED] * 10})
+    assert standing["kinetis-security"] == "certain"
+    assert result.first is not None
+    assert result.first.cause != "kinetis-security", "that is what came of it, not why it failed"
+    for words in ([OPEN] * 10, [IN_RESET] * 40, [LOCKED, OPEN] * 5, []):
+        assert told("transfer", open_before | {"lock.after": words})[1].get("kinetis-security") != "certain"
