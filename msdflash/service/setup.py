@@ -85,7 +85,7 @@ class Setup:
         try:
             for file in self.plan.files:
                 if str(file.path) in self._record.files:
-                    self._take_away(file.path, self._record.files[str(file.path)])
+                    self._take_away(file, self._record.files[str(file.path)])
             self._below(self._kept / RECORD).unlink()
         except OSError as error:
             raise UsageError(
@@ -146,15 +146,17 @@ class Setup:
         self._record.files[name] = digest
         self._say(f"wrote  {file.path} ({file.purpose})   undo: rm {file.path}")
 
-    def _take_away(self, name: Path, digest: str) -> None:
-        path = self._below(name)
+    def _take_away(self, file: PutFile, digest: str) -> None:
+        path = self._below(file.path)
         if not path.is_file():
             return
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            self._set_aside(path, name)
-        else:
+        if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
             path.unlink()
-            self._say(f"removed {name}")
+            self._say(f"removed {file.path}")
+        elif file.theirs:
+            self._say(f"stays  {file.path} (it was changed by somebody)")
+        else:
+            self._set_aside(path, file.path)
 
     def _set_aside(self, path: Path, name: Path) -> None:
         folder = self._below(self._kept / ASIDE)

@@ -102,6 +102,17 @@ def test_what_somebody_changed_is_kept(tmp_path: Path, program: str) -> None:
 
 
 @LINUX
+def test_a_configuration_that_somebody_changed_stays_where_it_is(tmp_path: Path, program: str) -> None:
+    root = tmp_path / "root"
+    assert install(root, program) == 0
+    config = root / "etc/xdg/msdflash/msdflash.toml"
+    config.write_text("# mine\n", encoding="ascii")
+    assert main(["service", "uninstall", "--system", "--root", str(root)]) == 0
+    assert [path.name for path in config.parent.iterdir()] == [config.name]
+    assert config.read_text(encoding="ascii") == "# mine\n"
+
+
+@LINUX
 def test_a_record_that_lies_removes_nothing_else(tmp_path: Path, program: str) -> None:
     root = tmp_path / "root"
     assert install(root, program) == 0
