@@ -229,7 +229,7 @@ def link_noise(e: Evidence) -> Finding | None:
     if e.silent and any(0 < good < reads for _, good, reads in e.sweep):
         done, good = sum(row[2] for row in e.sweep), sum(row[1] for row in e.sweep)
         return found("link-noise", POSSIBLE, sweep_words(e), errors=done - good, reads=f"{done} reads failed")
-    if e.kind == "transfer" and e.acks and e.acks[-1] in {"parity", "no-ack", "ack-7", "error"} and e.dp_ever and not all_failed(e):
+    if e.kind == "transfer" and e.acks and e.acks[-1] in {"parity", "no-ack", "ack-7", "error"} and e.dp_ever:
         return found(
             "link-noise", POSSIBLE, f"the failing access ended with: {ACK_WORDS.get(e.acks[-1], e.acks[-1])}", dp_words(e), engine_said(e)
         )

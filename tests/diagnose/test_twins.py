@@ -463,5 +463,5 @@ def test_a_port_that_falls_silent_under_a_running_program_may_have_been_shut_by_
     lost = {"swd.dpidr": DP, "swd.ack": "no-ack", "swd.errors": {"reads": 640, "errors": 10, "kinds": {"no-ack": 10}}}
     told = standing(job("cmsis-dap", "transfer", lost))
     assert told["target-lost"] == "certain"
-    assert {told[name] for name in ("deep-sleep", "swd-pins-taken", "no-target-power", "swd-open")} == {"possible"}
-    assert "link-noise" not in told
+    # A link so bad that no block of 64 words comes through looks the same.
+    assert {told[name] for name in ("deep-sleep", "swd-pins-taken", "no-target-power", "swd-open", "link-noise")} == {"possible"}
