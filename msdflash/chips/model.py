@@ -395,6 +395,7 @@ class Family(msgspec.Struct, frozen=True):
         dp_under_reset: the debug port answers while nRESET is low; None = differs or unknown.
         targets: further pyOCD builtin targets of the family that no row of ``devices`` names.
         targetsels: TARGETSEL of the first core's debug port, where several ports share the SWD line.
+        rescue_dpidr: DPIDR of a port on the same line that only resets the chip when it is asked for power; nobody means it.
         serial: the way to a flash chip beside the processor, for families that have no flash inside.
         mailbox: access port of the boot ROM, where that hides the processors' own.
         blank_check: how to find erased pages, where they cannot be read.
@@ -436,4 +437,5 @@ class Family(msgspec.Struct, frozen=True):
     mailbox: Mailbox | None = None
     blank_check: BlankCheck | None = None
     targetsels: tuple[int, ...] = ()
+    rescue_dpidr: int | None = None
     serial: SerialFlash | None = None

@@ -47,6 +47,7 @@ RP2040 = Family(
     targets=("rp2040_core0", "rp2040_core1"),
     program_chunk=4096,  # the boot ROM's routine takes any number of pages
     targetsels=(0x0100_2927,),
+    rescue_dpidr=0x1021_2927,  # 2.3.4.2; the id as debuggers log it
     serial=SerialFlash(
         data=0x1800_0060,  # SSI DR0
         status=0x1800_0028,  # SSI SR

@@ -35,6 +35,7 @@ def under_reset(ladder: Ladder) -> None:
                 channel.touch(connected=True)
                 ladder.holding = True
                 ladder.behind()
+                ladder.debugging = True
                 raw.write32(DHCSR, DBGKEY | C_DEBUGEN)
                 raw.write32(DEMCR, raw.read32(DEMCR) | VC_CORERESET)
         finally:
@@ -77,6 +78,7 @@ def after_pulse(ladder: Ladder) -> None:
         try:
             raw.clear_sticky()
             raw.power_up()
+            ladder.debugging = True
             raw.write32(DHCSR, DBGKEY | C_DEBUGEN | C_HALT)
         except Exception as error:
             if classify(error).kind == "usb":

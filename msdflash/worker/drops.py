@@ -29,6 +29,11 @@ def doubtful(dpidr: int) -> bool:
     return dpidr >> 12 & 0xF == 2 and dpidr not in alone  # IHI 0031G B2.2.5: DPIDR.VERSION
 
 
+def only_rescues(dpidr: int) -> bool:
+    """The answer of a port that is not a processor's: asked for power, it resets the chip."""
+    return any(family.rescue_dpidr == dpidr for family in FAMILIES)
+
+
 def select(probe: DebugProbe, targetsel: int) -> int:
     """Wake all ports and select one. Returns its DPIDR; raises what the probe raises when it does not answer."""
     sender = SWJSequenceSender(probe, True)

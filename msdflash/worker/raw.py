@@ -79,6 +79,8 @@ class RawTarget:
             shared = self._search()
             if shared is not None:
                 return shared
+            if drops.only_rescues(dpidr):
+                raise exceptions.TransferError("No ACK from a processor's debug port, only from the one that resets the chip")
             connector.connect()
         return dpidr
 

@@ -42,10 +42,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """``stage(name=spec, ..., options={})``: boards with a daemon over them, ended after the test."""
+    """``stage(options={}, before={}, name=spec, ...)``: boards with a daemon over them, ended after the test."""
     with contextlib.ExitStack() as stack:
 
-        def start(options: Any = None, **specs: str) -> Any:
-            return stack.enter_context(load("stage").Stage(tmp_path, specs, options))
+        def start(options: Any = None, before: Any = None, **specs: str) -> Any:
+            return stack.enter_context(load("stage").Stage(tmp_path, specs, options, before))
 
         yield start

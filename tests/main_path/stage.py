@@ -26,6 +26,7 @@ from msdflash.engine.pool import Pool
 from msdflash.engine.runner import Engine
 from msdflash.sim import client
 from msdflash.sim.boards import BOARDS
+from msdflash.sim.contents import BEFORE, lay_down
 from msdflash.sim.spec import parse
 
 FIRMWARE = Path(__file__).parents[2] / "msdflash" / "sim" / "firmware"
@@ -182,9 +183,22 @@ class Drive:
 class Stage:
     """Boards and the daemon over them. A context manager; everything is ended when it closes."""
 
-    def __init__(self, root: Path, specs: Mapping[str, str], options: Mapping[str, BoardOptions] | None = None) -> None:
-        """``specs``: boards by a short name (letters and digits), as the bench reads them, without serial. ``options``: by name."""
+    def __init__(
+        self,
+        root: Path,
+        specs: Mapping[str, str],
+        options: Mapping[str, BoardOptions] | None = None,
+        before: Mapping[str, str | Mapping[int, bytes]] | None = None,
+    ) -> None:
+        """A stage that is not open yet.
+
+        Args:
+            specs: boards by a short name (letters and digits), as the bench reads them, without serial.
+            options: by name.
+            before: by name, what stands in flash before: bytes by address, or a word of ``msdflash.sim.contents.BEFORE``.
+        """
         self.root = root
+        self._before = dict(before or {})
         self.news = threading.Condition()
         self._specs = {name: parse(f"{spec},serial={serial_of(name, spec)}") for name, spec in specs.items()}
         self._options = dict(options or {})
@@ -214,6 +228,10 @@ class Stage:
     def _start(self) -> Stage:
         bus = self.root / "bus"
         self._stack.enter_context(variables({HOME_VARIABLE: str(self.root / "home")} | client.environment(bus, only=True)))
+        for name, what in self._before.items():
+            bus.mkdir(mode=0o700, exist_ok=True)
+            parts = BEFORE[what](self._specs[name].board) if isinstance(what, str) else what
+            lay_down(self._specs[name], bus, parts)
         for name, spec in self._specs.items():
             self.drives[name] = Drive(self, self._stack.enter_context(client.start(spec, bus=bus)))
         paths = find_paths().make()
