@@ -21,6 +21,7 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from msdflash.sim.scenarios import Scenario
 from tests.accuracy import pairs
 from tests.accuracy.page import page
 from tests.accuracy.play import Played, Room, Scene, drawn
@@ -155,7 +156,8 @@ def with_pyocd(scenes: Iterable[Scene]) -> dict[str, str]:
     """What ``pyocd load`` says of each scene."""
     said = {}
     for scene in scenes:
-        found = play_tool(scene, "pyocd")  # type: ignore[arg-type]  # it takes what looks like a field case, and a scene does
+        row = Scenario(scene.board, scene.probe, "", "", scene.faults, scene.drop, scene.before, scene.target)
+        found = play_tool(row, "pyocd")
         said[scene.name] = found.text if not found.ok else "success" + ("" if found.arrived else ", **not so**")
         said[scene.name] += "" if found.beside else ", **destroys**"
         sys.stderr.write(f"pyocd {scene.name}: {said[scene.name]}\n")
