@@ -33,6 +33,9 @@ class DebugBus(Protocol):
     def read_block(self, address: int, length: int) -> bytes | None:
         """None where single accesses are needed."""
 
+    def read_still(self, address: int, length: int) -> bytes | None:
+        """What as many single accesses bring; None where anything could happen between them."""
+
     def write_block(self, address: int, data: bytes) -> bool:
         """False where single accesses are needed."""
 
@@ -180,6 +183,15 @@ class AhbAp:
         """Words from DRW up to the wrap of the address, all at once if one memory holds them."""
         words = self._run(count)
         data = self.bus.read_block(self.tar, 4 * words) if words else None
+        if not data:
+            return b""
+        self._step(words)
+        return data
+
+    def read_still(self, count: int) -> bytes:
+        """As :meth:`read_block`, with all that as many single reads do."""
+        words = self._run(count)
+        data = self.bus.read_still(self.tar, 4 * words) if words else None
         if not data:
             return b""
         self._step(words)

@@ -67,6 +67,7 @@ class Board:
         self.link.after = self._wait_for_flash
         self._undo: dict[str, tuple[str, Callable[[], None]]] = {}
         self._removed: State | None = None
+        self._packed: tuple[bytes, bytes] | None = None  # the array as it was last, and compressed: often it has not changed since
         self.soc = self._fit(CHIPS[BOARDS[board].chip](seed))
 
     @property
@@ -232,7 +233,10 @@ class Board:
 
     def _snapshot(self) -> State:
         chip = self.soc.chip
-        return State(1, self.board, self._wanted, zlib.compress(bytes(chip.flash.data), 1), chip.nonvolatile())
+        if self._packed is None or self._packed[0] != chip.flash.data:
+            content = bytes(chip.flash.data)
+            self._packed = content, zlib.compress(content, 1)
+        return State(1, self.board, self._wanted, self._packed[1], chip.nonvolatile())
 
     def state(self) -> bytes:
         """What outlasts a loss of power (flash and option bytes of the board's own chip), and whether it is switched on. No faults."""

@@ -45,6 +45,14 @@ class Alarm(Protocol):
         """Time has come to ``now``: the exception that becomes pending, if any."""
 
 
+class Guard(Alarm, Protocol):
+    """A timer that counts on without the core, while it runs."""
+
+    @property
+    def running(self) -> bool:
+        """It counts."""
+
+
 class Depth(Enum):
     """How deep a sleeping core sleeps. Which one a program gets is the chip's business."""
 
@@ -64,6 +72,13 @@ class State(Enum):
     LOCKUP = "locked up"
 
 
+# A look-up in an enumeration costs as much as ten of a plain name, and each access of a debugger makes several.
+_RESET, _RUNNING, _HALTED, _ASLEEP, _LOCKUP = State.RESET, State.RUNNING, State.HALTED, State.ASLEEP, State.LOCKUP
+_CLOCKED = (Depth.SLEEP, Depth.KEPT)
+_COUNT = Stop.COUNT
+_SHOWN = ((_HALTED, v7.S_HALT), (_ASLEEP, v7.S_SLEEP), (_LOCKUP, v7.S_LOCKUP))
+
+
 class Core:
     """One Cortex-M4 with its debug block.
 
@@ -73,7 +88,8 @@ class Core:
         wakes: how often it woke up.
         cycles: processor cycles since power-on, for timers. They stand still while it is halted or its clock is off.
         time: what passed since power-on, by the clock on the wall, in the time of one instruction (250 ns).
-        guards: timers that count on while the core is halted or its clock is off.
+        fitted: timers that count on while the core is halted or its clock is off.
+        guards: those of them that count now.
         falls_to: asked how deep a WFI with SCR.SLEEPDEEP goes.
         off_wanted: a register asked for the supply of the core to be switched off.
         reset_cause: why the reset that is asked for happens.
@@ -99,7 +115,8 @@ class Core:
         self.time = 0
         self.rate = 1
         self.alarms: list[Alarm] = []
-        self.guards: list[Alarm] = []
+        self.fitted: list[Guard] = []
+        self.guards: list[Guard] = []
         self.falls_to: Callable[[], Depth] = lambda: Depth.SLEEP
         self.off_wanted = False
         self.depth = Depth.SLEEP
@@ -123,7 +140,7 @@ class Core:
         self.reset_st = True
         self.retire_st = False
         self.breakpoints: dict[int, int] = {}
-        self.state = State.RESET
+        self.state = _RESET
         self.depth = Depth.SLEEP
         self.off_wanted = False
         self._clear_system()
@@ -136,7 +153,7 @@ class Core:
 
     def enter_reset(self) -> None:
         """System reset is asserted."""
-        self.state = State.RESET
+        self.state = _RESET
         self.reset_st = True
         self.retire_st = False
         self.control &= ~(v7.C_HALT | v7.C_STEP)
@@ -154,7 +171,7 @@ class Core:
         for register in range(13):
             cpu.write(register, 0)
         cpu.write(regs.LR, 0xFFFFFFFF)
-        self.state = State.RUNNING
+        self.state = _RUNNING
         self.reset_st = True
         try:
             stack, entry = self._read_word(self.nvic.vtor), self._read_word(self.nvic.vtor + 4)
@@ -169,13 +186,13 @@ class Core:
             self._halt(v7.DFSR_VCATCH)
 
     def _halt(self, why: int) -> None:
-        self.state = State.HALTED
+        self.state = _HALTED
         self.control |= v7.C_HALT
         self.dfsr |= why
 
     def request_halt(self) -> None:
         """A chip's own debug request (EDBGRQ, DDI 0403 C1.4): halts a core whose debugging is enabled."""
-        if self.control & v7.C_DEBUGEN and self.state in (State.RUNNING, State.ASLEEP, State.LOCKUP):
+        if self.control & v7.C_DEBUGEN and self.state in (_RUNNING, _ASLEEP, _LOCKUP):
             self._halt(v7.DFSR_EXTERNAL)
 
     # --- running ----------------------------------------------------------------------------------------------------
@@ -189,27 +206,33 @@ class Core:
             self.before_run()
         end = self.cycles + budget * self.rate
         while self.cycles < end and self.lives and self.reset_wanted is None:
-            if self.state is State.ASLEEP:
+            if self.state is _ASLEEP:
                 self._sleep(end)
             else:
                 self._advance(end)
         if self.after_run is not None:
             self.after_run()
-        self.settle_reset()
+        if self.reset_wanted is not None:
+            self.settle_reset()
 
     @property
     def lives(self) -> bool:
         """Its clock is on: it runs, or sleeps no deeper than an interrupt can end."""
-        return self.state is State.RUNNING or (self.state is State.ASLEEP and self.depth in (Depth.SLEEP, Depth.KEPT))
+        return self.state is _RUNNING or (self.state is _ASLEEP and self.depth in _CLOCKED)
 
     def _stand(self, budget: int) -> None:
         """Time passes without the core; only watchdogs heed it."""
-        if self.state is State.RESET:
+        if self.state is _RESET:
             return
         self.time += budget
         for guard in self.guards:
             guard.elapse(self.cycles)
-        self.settle_reset()
+        if self.reset_wanted is not None:
+            self.settle_reset()
+
+    def heed_guards(self) -> None:
+        """One of those that are fitted began to count, or stopped."""
+        self.guards = [guard for guard in self.fitted if guard.running]
 
     def request_reset(self, *, system: bool, cause: str = SOFTWARE) -> None:
         """A reset of the system or of the core is asked for; it happens when the current access is over."""
@@ -218,7 +241,7 @@ class Core:
 
     def settle_reset(self) -> None:
         """Do the reset that was asked for."""
-        if self.reset_wanted is None or self.state is State.RESET:
+        if self.reset_wanted is None or self.state is _RESET:
             self.reset_wanted = None
             return
         system, self.reset_wanted = self.reset_wanted, None
@@ -232,7 +255,7 @@ class Core:
         self.time += -(-(self.cycles - before) // self.rate)
         self._tick()
         if self.nvic.pending and self.nvic.wakes():
-            self.state = State.RUNNING
+            self.state = _RUNNING
             self.wakes += 1
 
     def _tick(self) -> None:
@@ -273,13 +296,16 @@ class Core:
         self._finish(self.cpu.run(chunk), chunk)
 
     def _finish(self, stop: Stop, chunk: int) -> None:
-        done = chunk if stop is Stop.COUNT else min(chunk, NOMINAL)
+        done = chunk if stop is _COUNT else min(chunk, NOMINAL)
         self.cycles += done * self.rate
         self.time += done
         self._tick()
         if self.off_wanted:
             self.off_wanted = False
-            self.state, self.depth = State.ASLEEP, Depth.OFF
+            self.state, self.depth = _ASLEEP, Depth.OFF
+            return
+        if stop is _COUNT:
+            self.retire_st = True
             return
         if stop in (Stop.BUS, Stop.FETCH, Stop.UNDEFINED):
             self._refused(stop)
@@ -288,7 +314,7 @@ class Core:
             self.retire_st = True
         if stop is Stop.WFI:
             if not self.nvic.wakes():
-                self.state = State.ASLEEP
+                self.state = _ASLEEP
                 self.depth = self.falls_to() if self.scr & SLEEPDEEP else Depth.SLEEP
         elif stop is Stop.SVC:
             self._take(exc.SVCALL)
@@ -337,7 +363,7 @@ class Core:
             self._take(exc.HARDFAULT)
 
     def _lock_up(self) -> None:
-        self.state = State.LOCKUP
+        self.state = _LOCKUP
         self.cpu.write(regs.PC, v7.LOCKUP_PC)
 
     def _take(self, number: int) -> None:
@@ -372,13 +398,13 @@ class Core:
         """One instruction, then halted again (C1.4.2)."""
         if self.before_run is not None:
             self.before_run()
-        self.state = State.RUNNING
+        self.state = _RUNNING
         self._advance(self.cycles + 1)
         if self.after_run is not None:
             self.after_run()
         if self.reset_wanted is not None:
             self.settle_reset()
-        elif self.state is State.RUNNING:
+        elif self.state is _RUNNING:
             self._halt(v7.DFSR_HALTED)
 
     # --- debug registers --------------------------------------------------------------------------------------------
@@ -386,11 +412,13 @@ class Core:
     def read_dhcsr(self, *, debugger: bool) -> int:
         """DHCSR. A debugger's read clears the sticky flags, which reset sets again at once while it lasts."""
         value = self.control
-        if self.state is State.RESET:
+        if self.state is _RESET:
             self.reset_st = True
         else:
             value |= v7.S_REGRDY
-        value |= {State.HALTED: v7.S_HALT, State.ASLEEP: v7.S_SLEEP, State.LOCKUP: v7.S_LOCKUP}.get(self.state, 0)
+        for state, bit in _SHOWN:
+            if self.state is state:
+                value |= bit
         value |= (v7.S_RETIRE_ST if self.retire_st else 0) | (v7.S_RESET_ST if self.reset_st else 0)
         value |= v7.S_SDE if self.kind.v8m else 0
         if debugger:
@@ -402,22 +430,22 @@ class Core:
         if value >> 16 != v7.DBGKEY:
             return
         wanted = value & (v7.C_DEBUGEN | v7.C_HALT | v7.C_STEP | v7.C_MASKINTS) if value & v7.C_DEBUGEN else 0
-        if self.state is State.RESET:
+        if self.state is _RESET:
             self.control = wanted & ~(v7.C_HALT | v7.C_STEP)
             return
         self.control = wanted
-        if self.state is State.HALTED:
+        if self.state is _HALTED:
             if not wanted & v7.C_HALT:
                 if wanted & v7.C_STEP:
                     self.step()
                 else:
-                    self.state = State.LOCKUP if self.cpu.read(regs.PC) >= 0xFFFFFFF0 else State.RUNNING
+                    self.state = _LOCKUP if self.cpu.read(regs.PC) >= 0xFFFFFFF0 else _RUNNING
         elif wanted & v7.C_HALT:
             self._halt(v7.DFSR_HALTED)
 
     def write_dcrsr(self, value: int) -> None:
         """Move one core register to or from DCRDR (C1.6.3); only while halted."""
-        if self.state is not State.HALTED:
+        if self.state is not _HALTED:
             return
         number, writes = value & 0x7F, bool(value & 0x10000)
         if writes:
@@ -466,9 +494,9 @@ class Core:
         """DWT_PCSR (C1.8.4): all ones while halted, zero without DEMCR.TRCENA or where it is not implemented."""
         if not self.pc_samples or not self.demcr & v7.TRCENA:
             return 0
-        if self.state in (State.HALTED, State.RESET):
+        if self.state in (_HALTED, _RESET):
             return 0xFFFFFFFF
-        return v7.LOCKUP_PC if self.state is State.LOCKUP else self.cpu.read(regs.PC) & ~1
+        return v7.LOCKUP_PC if self.state is _LOCKUP else self.cpu.read(regs.PC) & ~1
 
     def set_breakpoint(self, index: int, address: int | None) -> None:
         """Program one comparator of the FPB."""

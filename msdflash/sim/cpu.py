@@ -40,8 +40,12 @@ _INVALID = (
     | unicorn.UC_HOOK_MEM_WRITE_PROT
     | unicorn.UC_HOOK_MEM_FETCH_PROT
 )
+# Keeps the interpreter's lock, which the callbacks need anyway: giving it up and taking it back cost each of them more than its work.
+_start_emulator = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t)(
+    ctypes.cast(uclib.uc_emu_start, ctypes.c_void_p).value or 0
+)
 _FETCH = (unicorn.UC_MEM_FETCH_UNMAPPED, unicorn.UC_MEM_FETCH_PROT)
-_NOWHERE = ctypes.c_uint64(0xFFFFFFFF)
+_NOWHERE = 0xFFFFFFFF
 _HINTS = (0xBF20, 0xBF10)  # WFE, YIELD
 _WFI = 0xBF30
 THUMB = 1 << 24
@@ -76,6 +80,9 @@ class Stop(Enum):
     UNDEFINED = "undefined instruction"
 
 
+_COUNT = Stop.COUNT
+
+
 class StoreWatcher(Protocol):
     """Somebody who gives stores to a range of memory their meaning."""
 
@@ -106,6 +113,7 @@ class Cpu:
         self._handle = self._uc._uch  # noqa: SLF001 - raw callbacks: the binding's wrappers cost twice as much
         self._word = ctypes.c_uint32()
         self._word_at = ctypes.byref(self._word)
+        self._half = ctypes.create_string_buffer(2)
         self._keep: list[Any] = []
         self._maps: list[tuple[int, int]] = []
         self._breakpoints: list[tuple[int, int]] = []
@@ -332,23 +340,22 @@ class Cpu:
         finally:
             self._replaying = False
             self._replay_writes.clear()
-        return Stop.REPLAYED if stop is Stop.COUNT else stop
+        return Stop.REPLAYED if stop is _COUNT else stop
 
     def _start(self, count: int) -> Stop:
         self._interrupt = self._fault_kind = -1
         self._hit_breakpoint = False
         start = self.read(PC)
-        status = uclib.uc_emu_start(self._handle, ctypes.c_uint64(start | 1), _NOWHERE, ctypes.c_uint64(0), ctypes.c_size_t(count))
+        status = _start_emulator(self._handle, start | 1, _NOWHERE, 0, count)
         if status == 0 and self._interrupt < 0 and not self._hit_breakpoint:
-            return Stop.WFI if not self._wants_replay and self._behind() == _WFI else Stop.COUNT
+            return Stop.WFI if not self._wants_replay and self._behind() == _WFI else _COUNT
         return self._why(status, start)
 
     def _behind(self) -> int:
         """The halfword before the PC, or -1."""
-        try:
-            return int.from_bytes(self._uc.mem_read((self.read(PC) & ~1) - 2, 2), "little")
-        except unicorn.UcError:
+        if uclib.uc_mem_read(self._handle, ctypes.c_uint64((self.read(PC) & ~1) - 2), self._half, ctypes.c_size_t(2)):
             return -1
+        return int.from_bytes(self._half.raw, "little")
 
     def _why(self, status: int, start: int) -> Stop:
         if self._hit_breakpoint:
@@ -365,7 +372,7 @@ class Cpu:
         if at != start:
             return Stop.COUNT
         # Behind a hint, where this slice began: a loop came round to it, or what stands here cannot be executed. Run it to see.
-        status = uclib.uc_emu_start(self._handle, ctypes.c_uint64(at | 1), _NOWHERE, ctypes.c_uint64(0), ctypes.c_size_t(1))
+        status = _start_emulator(self._handle, at | 1, _NOWHERE, 0, 1)
         if self._hit_breakpoint or self._interrupt >= 0 or self._fault_kind >= 0:
             return self._why(status, -1)
         if status:

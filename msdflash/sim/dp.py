@@ -29,6 +29,8 @@ CTRL_WRITABLE = 0x00FFFF0D | CDBGRSTREQ | CDBGPWRUPREQ | CSYSPWRUPREQ  # ORUNDET
 ABORT_CLEARS = ((1 << 1, STICKYCMP), (1 << 2, STICKYERR), (1 << 3, WDATAERR), (1 << 4, STICKYORUN))
 DAPABORT = 1
 
+# A look-up in an enumeration costs as much as ten of a plain name, and each transfer makes several.
+_OK, _NONE = Ack.OK, Ack.NONE
 AP, READ = 1, 2  # bits of a transfer request: APnDP and RnW
 DPIDR_READ, CTRL_READ, ABORT_WRITE, RDBUFF_READ = 0x02, 0x06, 0x00, 0x0E
 
@@ -140,12 +142,14 @@ class SwDp:
         if self.cut:
             return Ack.LOW if self.low else Ack.NONE
         if not self._listening or self.deaf:
-            return Ack.NONE
+            return _NONE
         if self._need_dpidr:
             self._ones, self._after_reset_bits = 0, -1
             if request & 0x0F != DPIDR_READ:
                 self._listening = False
-                return Ack.NONE
+                return _NONE
+        if not (self.ctrl & STICKY or self.ap.stalled):
+            return _OK
         if request & 0x0F in (DPIDR_READ, ABORT_WRITE) or (request & 0x0F == CTRL_READ and not self.select & 0xF):
             return Ack.OK
         if self.ctrl & STICKY:
@@ -170,15 +174,15 @@ class SwDp:
     def transfer(self, request: int, data: int = 0) -> tuple[int, int]:
         """One transfer: ``(ack, data read)``."""
         ack = self.answers(request)
-        if ack is not Ack.OK:
+        if ack is not _OK:
             return ack, 0
         self._need_dpidr = False
         if request & AP:
-            return Ack.OK, self._ap(request, data)
+            return _OK, self._ap(request, data)
         if request & READ:
-            return Ack.OK, self._read_dp(request & 0x0C)
+            return _OK, self._read_dp(request & 0x0C)
         self._write_dp(request & 0x0C, data)
-        return Ack.OK, 0
+        return _OK, 0
 
     def _read_dp(self, address: int) -> int:
         if address == 0x0:
@@ -224,7 +228,7 @@ class SwDp:
     def _ap(self, request: int, data: int) -> int:
         """An AP access. Reads are posted: what comes back belongs to the read before."""
         posted, register = self.rdbuff, (self.select & 0xF0) | (request & 0x0C)
-        if not self.debugging:
+        if not (self.debug_power and self.ctrl & CDBGPWRUPREQ):
             self.upset()  # IHI 0031 B2.5.2: the debug domain has no power
             return posted
         if request & READ:
@@ -257,6 +261,13 @@ class SwDp:
     def read_block(self, count: int) -> bytes:
         """As many words of DRW as go at once (possibly none); the caller handles the rest word by word."""
         data = self.ap.read_block(count)
+        if data:
+            self.rdbuff = int.from_bytes(data[-4:], "little")
+        return data
+
+    def read_still(self, count: int) -> bytes:
+        """As :meth:`read_block`, where nothing at all can happen between the words."""
+        data = self.ap.read_still(count)
         if data:
             self.rdbuff = int.from_bytes(data[-4:], "little")
         return data

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from msdflash.sim.multidrop import Multidrop
     from msdflash.sim.wires import Wires
 
-DRW_WRITE = AP | 0x0C
+DRW_WRITE, DRW_READ = AP | 0x0C, AP | READ | 0x0C
 RDBUFF = READ | 0x0C
 REFERENCE_HERTZ = 1_000_000
+# A look-up in an enumeration costs as much as ten of a plain name, and each transfer makes several.
+_OK, _WAIT = Ack.OK, Ack.WAIT
+_ACCEPTED = int(_OK)
 FLIPPED = 0x00010100  # two bits: parity stays right, so the receiver cannot notice
 
 
@@ -149,31 +152,51 @@ class Link:
 
     def transfer(self, request: int, data: int = 0) -> tuple[int, int]:
         """See the target port."""
-        self._settle()
+        if self.wires.pending:
+            self.wires.update()
         answer = self._one(request, data)
-        self._done()
+        if self.after is not None:
+            self.after()
+        if self.on_quiet is not None:
+            self.on_quiet()
         return answer
+
+    def read_still(self, count: int) -> bytes:
+        """See the target port."""
+        self._settle()
+        if self.trace is not None or self.noise is not None:
+            return b""
+        count, dp = self._allowance(DRW_READ, count)
+        if not count or dp is None:
+            return b""
+        in_flight = dp.rdbuff
+        data = dp.read_still(count)
+        if not data:
+            return b""
+        self._account(len(data) // 4)
+        self._done()
+        return in_flight.to_bytes(4, "little") + data[:-4]
 
     def read_block(self, request: int, count: int, retries: int = 0) -> tuple[int, bytes]:
         """See the target port."""
         self._settle()
         posted = bool(request & AP)
-        ack, words = (self._patient(request, 0, retries)[0], b"") if posted and count else (int(Ack.OK), b"")
+        ack, words = (self._patient(request, 0, retries)[0], b"") if posted and count else (_ACCEPTED, b"")
         data = bytearray()
         left = count - 1 if posted else count
-        while left > 0 and ack == Ack.OK:
+        while left > 0 and ack == _OK:
             quick = self._quick_read(request, left)
             if quick:
                 data += quick
                 left -= len(quick) // 4
                 continue
             ack, value = self._patient(request, 0, retries)
-            if ack == Ack.OK:
+            if ack == _OK:
                 data += value.to_bytes(4, "little")
                 left -= 1
-        if posted and count and ack == Ack.OK:
+        if posted and count and ack == _OK:
             ack, value = self._patient(RDBUFF, 0, retries)
-            if ack == Ack.OK:
+            if ack == _OK:
                 data += value.to_bytes(4, "little")
         self._done()
         return ack, words + bytes(data)
@@ -181,14 +204,14 @@ class Link:
     def write_block(self, request: int, words: bytes, retries: int = 0) -> tuple[int, int]:
         """See the target port."""
         self._settle()
-        ack, at, end = int(Ack.OK), 0, len(words) // 4
+        ack, at, end = _ACCEPTED, 0, len(words) // 4
         while at < end:
             quick = self._quick_write(request, words[4 * at :] if at else words)
             if quick:
                 at += quick
                 continue
             ack, _ = self._patient(request, int.from_bytes(words[4 * at : 4 * at + 4], "little"), retries)
-            if ack != Ack.OK:
+            if ack != _OK:
                 break
             at += 1
         self._done()
@@ -247,7 +270,7 @@ class Link:
 
     def _patient(self, request: int, data: int, retries: int) -> tuple[int, int]:
         answer = self._one(request, data)
-        while answer[0] == Ack.WAIT and retries > 0:
+        while answer[0] == _WAIT and retries > 0:
             retries -= 1
             answer = self._one(request, data)
         return answer
@@ -256,7 +279,14 @@ class Link:
         self.transfers += 1
         dp = self._reached()
         if self.noise is None and self.trace is None:
-            return self._carry(dp, request, data, again=False)
+            if dp is None or self.traps or self.edges is not None:
+                return self._carry(dp, request, data, again=False)
+            ack, value = dp.transfer(request, data)
+            if ack is not _OK:
+                return int(ack), value
+            if request & AP:
+                self.words += 1
+            return _ACCEPTED, value
         again = dp is not None and self._polls.again(dp, request, data)
         answer = self._carry(dp, request, data, again)
         if self.trace is not None:
@@ -277,9 +307,11 @@ class Link:
                 dp.upset()
                 return int(Ack.OK), 0
         ack, value = dp.transfer(request, data)
-        if request & AP and ack is Ack.OK:
+        if ack is not _OK:
+            return int(ack), value
+        if request & AP:
             self.words += 1
-        return int(ack), value
+        return _ACCEPTED, value
 
     def _disturbed(self, dp: SwDp, request: int) -> tuple[int, int]:
         if self.noise is None or self.noise.coin():

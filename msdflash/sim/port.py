@@ -47,6 +47,13 @@ class TargetPort(Protocol):
         Each transfer that answers WAIT is repeated up to ``retries`` times, as probe firmware does; then the block ends with WAIT.
         """
 
+    def read_still(self, count: int) -> bytes:
+        """The next of ``count`` reads of DRW behind a posted one, as many as can go at once: the words that came back, perhaps none.
+
+        Same as calls of :meth:`transfer` in all that anybody can see, the time that passes included; none where something may happen
+        between two of them.
+        """
+
     def write_block(self, request: int, words: bytes, retries: int = 0) -> tuple[int, int]:
         """AP or DP writes of little-endian words: ``(ack of the last, words accepted)``. Same as calls of :meth:`transfer`.
 

@@ -153,8 +153,10 @@ class Bench:
             last = next_slice = time.monotonic()
             while self._running:
                 alive = self._dirty or self.hub.in_use or time.monotonic() - self._touched < _LIFE_SECONDS
-                due = [at for at in (next_slice if alive else None, self._return_at) if at is not None]
-                busy = self.hub.step(min(due, default=None))
+                until = next_slice if alive else None
+                if self._return_at is not None:
+                    until = min(until or self._return_at, self._return_at)
+                busy = self.hub.step(until)
                 now = time.monotonic()
                 if self._return_at is not None and now >= self._return_at:
                     self._plug()

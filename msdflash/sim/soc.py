@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 INSTRUCTION_HERTZ = 4_000_000  # instructions a second: the time in which a processor's own is counted
 WAITED = 200  # instructions in the 50 us that a transfer takes at 1 MHz which is answered with WAIT
 PPB_START, PPB_END = 0xE0000000, 0xE0100000
+# A look-up in an enumeration costs as much as ten of a plain name, and each access of a debugger makes several.
+_ASLEEP, _LOCKUP, _SLEEP, _STOP, _OFF = State.ASLEEP, State.LOCKUP, Depth.SLEEP, Depth.STOP, Depth.OFF
+_CLOCKED = (Depth.SLEEP, Depth.KEPT)
 SRAM_START, PERIPHERAL_START = 0x20000000, 0x40000000
 
 
@@ -158,13 +161,14 @@ class Soc:
         self.core.set_vectors(self.habits.vectors)
         self.core.pc_samples = self.habits.pc_samples
         self.ap = AhbAp(self, kind.ap_idr, kind.wrap, self.habits.rom_table | 3, kind.csw)
-        self.ap.enabled = self.habits.memory_port_open
-        self.ap.hidden = self.habits.memory_port_hidden
+        kept = type(self.habits)
+        self.ap.enabled = self.habits.memory_port_open if kept.memory_port_open is not Habits.memory_port_open else None
+        self.ap.hidden = self.habits.memory_port_hidden if kept.memory_port_hidden is not Habits.memory_port_hidden else None
         self.ap.others = self.habits.ports()
         self.dp: SwDp | Multidrop = SwDp(chip.dpidr, self.ap)
         self.ignored_in_reset = False
         self.blocks: list[Block] = []
-        self.bus_clocked: Callable[[Depth], bool] = lambda depth: depth in (Depth.SLEEP, Depth.KEPT)
+        self.bus_clocked: Callable[[Depth], bool] = lambda depth: depth in _CLOCKED
         self.pins: Callable[[], str | None] = lambda: None
         self.detached: Callable[[int], bool] = lambda _port: False
         self.stop_waits = False
@@ -286,12 +290,12 @@ class Soc:
 
     def settle_port(self) -> None:
         """What the debug port can do now: under reset, in deep sleep, and when a program has taken its pins."""
-        depth = self.core.depth if self.core.state is State.ASLEEP else Depth.SLEEP
-        awake = depth in (Depth.SLEEP, Depth.KEPT) or (depth is Depth.STOP and self.stop_waits)
+        depth = self.core.depth if self.core.state is _ASLEEP else _SLEEP
+        awake = depth in _CLOCKED or (depth is _STOP and self.stop_waits)
         self.dp.debug_power = awake and (not self._held or self.habits.debug_in_reset == "alive")
         taken = None if self._held else self.pins()
         for number, port in enumerate((self.dp,) if isinstance(self.dp, SwDp) else self.dp.ports):
-            off = not self.powered or (depth is Depth.OFF and not self.off_port)
+            off = not self.powered or (depth is _OFF and not self.off_port)
             port.cut = taken is not None or off or self.detached(number)
             port.low = taken == "low"
 
@@ -350,7 +354,7 @@ class Soc:
             self._sag()
             raise BusError(0)  # the debug domain has just lost what it was told
         core = self.core
-        if core.state is not State.ASLEEP or self.bus_clocked(core.depth):
+        if core.state is not _ASLEEP or self.bus_clocked(core.depth):
             return
         wakes = core.wakes
         core.run(WAITED)
@@ -366,7 +370,8 @@ class Soc:
             if address == ppb.DHCSR:
                 self.core.run(LOOK)
                 value = self.core.read_dhcsr(debugger=True)
-                return value if self.bus_clocked(self.core.depth) else value & ~S_SLEEP  # who can be read is awake
+                # Who can be read is awake.
+                return value & ~S_SLEEP if value & S_SLEEP and not self.bus_clocked(self.core.depth) else value
             self.core.run(LOOK if address == ppb.DWT_PCSR else GLANCE)
             return self.bus.read(address, size)
         if self._blocked(address):
@@ -403,6 +408,20 @@ class Soc:
         except Stall:
             return None
 
+    def read_still(self, address: int, length: int) -> bytes | None:
+        """As so many single reads of words, where the core stands, no watchdog counts, and so nothing can happen between them."""
+        core = self.core
+        if core.lives or core.guards or core.reset_wanted is not None or self.sagging or self._one_by_one(address):
+            return None
+        self.chip.debugger_access(address)
+        try:
+            data = self.bus.read_block(address, length)
+        except Stall:
+            return None
+        if data is not None:
+            core.run(length // 4 * GLANCE)
+        return data
+
     def write_block(self, address: int, data: bytes) -> bool:
         """The same for writes."""
         if self._one_by_one(address):
@@ -412,7 +431,7 @@ class Soc:
         return self.bus.write_block(address, data)
 
     def _one_by_one(self, address: int) -> bool:
-        asleep = self.core.state is State.ASLEEP and not self.bus_clocked(self.core.depth)
+        asleep = self.core.state is _ASLEEP and not self.bus_clocked(self.core.depth)
         return self._held or asleep or PPB_START <= address < PPB_END or self.habits.blocked(address)
 
     def _private(self, address: int) -> bool:
@@ -464,7 +483,7 @@ class Soc:
     def _after_run(self) -> None:
         for hook in self.after_slice:
             hook()
-        if self.core.state is State.LOCKUP and self.habits.lockup_resets():
+        if self.core.state is _LOCKUP and self.habits.lockup_resets():
             self._lockup = True
             self.core.request_reset(system=True)
         if self.sagging:

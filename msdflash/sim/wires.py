@@ -27,6 +27,7 @@ class Wires:
         nreset_open: the probe's nRESET wire is not connected; it sees and drives its own end.
         swdio_low: the probe holds SWDIO low, which is the reset pin of this chip.
         rail: voltage of the supply rail when it is up.
+        pending: only the supervisor holds the line, so that it may rise by itself.
         supervisor_seconds: a reset supervisor holds nRESET low this long after every low (0: no supervisor).
     """
 
@@ -44,17 +45,13 @@ class Wires:
         self._held_until = 0.0
         self._sources_low = False
         self._level = True
+        self.pending = False
 
     @property
     def level(self) -> bool:
         """Level of nRESET now: True is high."""
         self.update()
         return self._level
-
-    @property
-    def pending(self) -> bool:
-        """True while only the supervisor holds the line, so that it may rise by itself."""
-        return not self._level and not self._sources_low
 
     @property
     def volts(self) -> float:
@@ -79,6 +76,7 @@ class Wires:
             self._sources_low = False
             self._held_until = self._clock() + self.supervisor_seconds
         level = not low and (self.supervisor_seconds <= 0 or self._clock() >= self._held_until)
+        self.pending = not level and not self._sources_low
         if level != self._level:
             self._level = level
             if self.on_reset is not None:

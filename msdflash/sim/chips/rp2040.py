@@ -118,6 +118,11 @@ class SecondCore:
         """See :class:`msdflash.sim.ap.DebugBus`."""
         return None if self._page(address) is not None else self._soc.read_block(address, length)
 
+    def read_still(self, address: int, length: int) -> bytes | None:
+        """Never: word by word."""
+        del address, length
+        return None
+
     def write_block(self, address: int, data: bytes) -> bool:
         """See :class:`msdflash.sim.ap.DebugBus`."""
         del address, data
@@ -153,6 +158,11 @@ class LazyBus:
     def read_block(self, address: int, length: int) -> bytes | None:
         """See :class:`msdflash.sim.ap.DebugBus`."""
         return self._bus().read_block(address, length)
+
+    def read_still(self, address: int, length: int) -> bytes | None:
+        """Never: word by word."""
+        del address, length
+        return None
 
     def write_block(self, address: int, data: bytes) -> bool:
         """See :class:`msdflash.sim.ap.DebugBus`."""
@@ -338,6 +348,11 @@ class _Nothing:
 
     def read_block(self, address: int, length: int) -> bytes | None:
         """Nothing answers."""
+        del address, length
+        return None
+
+    def read_still(self, address: int, length: int) -> bytes | None:
+        """Never: word by word."""
         del address, length
         return None
 

@@ -35,17 +35,21 @@ class Counter:
         self._frozen = frozen
         self._left = 0
         self._seen = 0
-        soc.core.guards.append(self)
+        soc.core.fitted.append(self)
 
     def start(self, seconds: float) -> None:
         """Count from the whole time on."""
-        self.running = True
+        if not self.running:
+            self.running = True
+            self._core.heed_guards()
         self._left = max(int(seconds * INSTRUCTION_HERTZ), 1)
         self._seen = self._core.time
 
     def stop(self) -> None:
         """Stand still."""
-        self.running = False
+        if self.running:
+            self.running = False
+            self._core.heed_guards()
 
     def bite(self) -> None:
         """Reset the chip now."""

@@ -24,8 +24,9 @@ _UNKNOWN = b"\xff"
 _MATCH_VALUE, _MATCH_MASK, _MISMATCH = 0x10, 0x20, 0x10
 _SWCLK, _SWDIO, _NRESET = 0x01, 0x02, 0x80
 _EXECUTE, _QUEUE = 0x7F, 0x7E
-_WRITE_DRW = AP | 0x0C
-_WRITE_DRW_BYTE = bytes([_WRITE_DRW])
+_WRITE_DRW, _READ_DRW = AP | 0x0C, AP | READ | 0x0C
+_WRITE_DRW_BYTE, _READ_DRW_BYTE = bytes([_WRITE_DRW]), bytes([_READ_DRW])
+_ACCEPTED = Ack.OK  # a look-up in an enumeration costs as much as ten of a plain name
 _RUN = 3
 _LONGEST_PIN_WAIT = 3.0  # DAP_SWJ_Pins: "maximum 3 seconds"
 
@@ -169,7 +170,8 @@ class CmsisDap:
 
     def message(self, data: bytes) -> tuple[bytes, ...]:
         """Handle one message; DAP_QueueCommands waits for the first message of another kind."""
-        return tuple(answer.ljust(self._answer_size, b"\0") for answer in self._answers(data))
+        answers = self._answers(data)
+        return tuple(answer.ljust(self._answer_size, b"\0") for answer in answers) if self._answer_size else answers
 
     def _answers(self, data: bytes) -> tuple[bytes, ...]:
         if not data:
@@ -254,7 +256,7 @@ class CmsisDap:
         transfer = self._wire.transfer
         out = bytearray(3)
         room = self.message_size - 4
-        at, done, ack = 3, 0, int(Ack.OK)
+        at, done, ack = 3, 0, int(_ACCEPTED)
         posted = written = False
         left = data[2]
         while left and at < len(data) and len(out) <= room:
@@ -262,11 +264,19 @@ class CmsisDap:
             at += 1
             left -= 1
             plain = request & 0x0F
+            if posted and request == _READ_DRW and left >= _RUN:
+                most = min(left, (room - len(out)) // 4)
+                words = self._wire.read_still(_run_of_reads(data, at - 1, most + 1))
+                out += words
+                done += len(words) // 4
+                left -= len(words) // 4
+                at += len(words) // 4
+                # At least one of them is left over, for the steps below.
             if posted:
                 # The data of the posted read come with the next plain AP read, else from RDBUFF.
                 posted = request & (AP | READ | _MATCH_VALUE) == AP | READ
                 ack = self._fetch(plain if posted else READ_RDBUFF, out)
-                if ack != Ack.OK:
+                if ack != _ACCEPTED:
                     break
                 if posted:
                     done += 1
@@ -275,7 +285,7 @@ class CmsisDap:
             if request == _WRITE_DRW and left >= _RUN:
                 run, words = _run_of_writes(data, at - 1, left + 1)
                 ack, accepted = self._wire.write_block(request, words)
-                done += accepted - (ack == Ack.OK)
+                done += accepted - (ack == _ACCEPTED)
                 left -= run - 1
                 at += 5 * run - 1
             elif written or request & _MATCH_VALUE:
@@ -287,41 +297,41 @@ class CmsisDap:
                 posted = True
             else:
                 ack = self._fetch(plain, out)
-            if ack != Ack.OK:
+            if ack != _ACCEPTED:
                 break
             done += 1
-        if ack == Ack.OK and posted:
+        if ack == _ACCEPTED and posted:
             ack = self._fetch(READ_RDBUFF, out)
-        elif ack == Ack.OK and written:
+        elif ack == _ACCEPTED and written:
             ack, _value = transfer(READ_RDBUFF)  # tells how the last write went
         out[0:3] = bytes((0x05, done, ack))
         return bytes(out[: self.message_size])
 
     def _fetch(self, request: int, out: bytearray) -> int:
         ack, value = self._wire.transfer(request)
-        if ack == Ack.OK:
+        if ack == _ACCEPTED:
             out += value.to_bytes(4, "little")
         return ack
 
     def _write(self, request: int, word: int) -> int:
         if request & _MATCH_MASK:
             self._match_mask = word
-            return Ack.OK
+            return _ACCEPTED
         return self._wire.transfer(request & 0x0F, word)[0]
 
     def _match(self, request: int, wanted: int) -> int:
         """Read until the masked value is as wanted, at most match-retry times more; the response byte."""
         if request & AP:
             ack, _ = self._wire.transfer(request)
-            if ack != Ack.OK:
+            if ack != _ACCEPTED:
                 return ack
         for _ in range(self._match_retry + 1):
             ack, value = self._wire.transfer(request)
-            if ack != Ack.OK:
+            if ack != _ACCEPTED:
                 return ack
             if value & self._match_mask == wanted:
-                return Ack.OK
-        return Ack.OK | _MISMATCH
+                return _ACCEPTED
+        return _ACCEPTED | _MISMATCH
 
     def _transfer_block(self, data: bytes) -> bytes:
         """DAP_TransferBlock: many accesses to one register."""
@@ -333,14 +343,14 @@ class CmsisDap:
             return struct.pack("<BHB", 0x06, len(words) // 4, ack) + words
         count = min(count, (self.message_size - 5) // 4)
         ack, done = self._wire.write_block(request, data[5 : 5 + 4 * count]) if count else (0, 0)
-        if ack == Ack.OK:
+        if ack == _ACCEPTED:
             ack, _ = self._wire.transfer(READ_RDBUFF)  # tells how the last write went
         return struct.pack("<BHB", 0x06, done, ack)
 
     def _write_abort(self, data: bytes) -> bytes:
         """DAP_WriteABORT."""
         ack, _ = self._wire.transfer(WRITE_ABORT, int.from_bytes(data[2:6], "little"))
-        return b"\x08" + (_OK if ack == Ack.OK else _ERROR)
+        return b"\x08" + (_OK if ack == _ACCEPTED else _ERROR)
 
     def _delay(self, data: bytes) -> bytes:
         """DAP_Delay, microseconds."""
@@ -448,6 +458,12 @@ class CmsisDap:
                 at += 1 if data[at] & 0x80 else 1 + (bits + 7) // 8
             return at
         return 1
+
+
+def _run_of_reads(data: bytes, at: int, most: int) -> int:
+    """How many requests from ``at`` on read DRW one after the other, but for the last of them."""
+    requests = data[at : at + most]
+    return len(requests) - len(requests.lstrip(_READ_DRW_BYTE)) - 1
 
 
 def _run_of_writes(data: bytes, at: int, most: int) -> tuple[int, bytes]:

@@ -18,6 +18,10 @@ from msdflash.sim.usb.device import DIRECTION_IN, HID_CLASS, Device, PipeOverflo
 from msdflash.sim.usb.wire import HELLO_BYTES, Address, Op, Request, RequestStream, Role, Status, WireError, pack_reply, parse_hello
 
 _RECEIVE = 1 << 14
+# A look-up in an enumeration costs as much as ten of a plain name, and each USB transfer makes several.
+_ENDPOINT, _ADMIN = Role.ENDPOINT, Role.ADMIN
+_IN, _OUT, _CONTROL = Op.IN, Op.OUT, Op.CONTROL
+_NEVER = float("inf")
 _KERNEL_DRIVER = "usbhid"
 _PROGRAM = "usbfs"  # Linux's name for the driver of an interface that a program has claimed
 
@@ -231,7 +235,11 @@ class Hub:
 
     def _claimed(self, interface: int, session: _Session | None = None) -> bool:
         """Whether another than ``session`` has it."""
-        return self.claimed_elsewhere or any(interface in other.claims for other in self._sessions.values() if other is not session)
+        if self.claimed_elsewhere:
+            return True
+        if len(self._sessions) == 1 and session is not None and session.number in self._sessions:
+            return False
+        return any(interface in other.claims for other in self._sessions.values() if other is not session)
 
     def _tell_binding(self, interface: int) -> None:
         program = self._claimed(interface)
@@ -302,12 +310,12 @@ class Hub:
 
     def _handle(self, connection: _Connection, request: Request) -> None:
         session = connection.session
-        if connection.role is Role.ADMIN:
+        if connection.role is _ADMIN:
             status, payload = self._admin.admin(request)
             self._reply(connection, status, payload)
         elif session is None or connection not in self._connections:
             return  # dropped meanwhile
-        elif connection.role is Role.ENDPOINT:
+        elif connection.role is _ENDPOINT:
             self._transfer(connection, session, request)
         else:
             self._control(connection, session, request)
@@ -376,19 +384,19 @@ class Hub:
             self._reply(connection, Status.BUSY)
             return
         op, endpoint = request.op, request.endpoint
-        if op == Op.CONTROL:
+        if op == _CONTROL:
             if not self._try(connection, request):
                 self._wait(connection, request)
         elif not self.device.knows(endpoint):
             self._reply(connection, Status.NOT_FOUND)
-        elif (op == Op.IN) != bool(endpoint & DIRECTION_IN) or op not in (Op.IN, Op.OUT):
+        elif (op == _IN) != bool(endpoint & DIRECTION_IN) or op not in (_IN, _OUT):
             self._reply(connection, Status.INVALID)
         elif not self._try(connection, request):
             self._wait(connection, request)
 
     def _wait(self, connection: _Connection, request: Request) -> None:
         self.transfers["nak"] += 1
-        deadline = time.monotonic() + request.timeout_ms / 1000 if request.timeout_ms else float("inf")
+        deadline = time.monotonic() + request.timeout_ms / 1000 if request.timeout_ms else _NEVER
         self._waiting.append(_Waiting(connection, request, deadline))
 
     def _try(self, connection: _Connection, request: Request) -> bool:
@@ -398,13 +406,13 @@ class Hub:
         if endpoint in device.halted:
             self._reply(connection, Status.PIPE)
             return True
-        if request.op != Op.IN:
+        if request.op != _IN:
             if not device.accepts(len(self._delayed)):
                 return False
             self.transfers["out"] += 1
-            data = request.payload if request.op == Op.OUT else request.payload[8:]
+            data = request.payload if request.op == _OUT else request.payload[8:]
             # The host's transfer is complete when the device has taken the packets; the firmware works on them after that.
-            self._reply(connection, len(data) if request.op == Op.OUT else 0)
+            self._reply(connection, len(data) if request.op == _OUT else 0)
             self._queue(device.out(data))
             if self._waiting and not self._delayed:
                 self._serve_waiting()
@@ -445,6 +453,11 @@ class Hub:
 
     def _serve_waiting(self) -> None:
         now = time.monotonic()
+        if len(self._waiting) == 1 and not self._delayed and now < self._waiting[0].deadline:
+            each = self._waiting.pop()
+            if not self._try(each.connection, each.request):
+                self._waiting.append(each)
+            return
         while self._delayed and self._delayed[0][0] <= now:
             self.device.in_pipe.put(self._delayed.popleft()[1])
         for each in list(self._waiting):
@@ -455,16 +468,15 @@ class Hub:
                 continue
             if now < each.deadline:
                 self._waiting.append(each)
-            elif each.request.op == Op.IN and (data := self.device.in_pipe.give_up()):
+            elif each.request.op == _IN and (data := self.device.in_pipe.give_up()):
                 self._reply(each.connection, len(data), data)  # a timeout that brought something is not an error to pyusb
             else:
                 self._reply(each.connection, Status.TIMEOUT)
 
     def _wait_time(self, until: float | None) -> float | None:
-        times = [each.deadline for each in self._waiting]
+        earliest = until if until is not None else _NEVER
+        for each in self._waiting:
+            earliest = min(earliest, each.deadline)
         if self._delayed:
-            times.append(self._delayed[0][0])
-        if until is not None:
-            times.append(until)
-        earliest = min(times, default=float("inf"))
-        return None if earliest == float("inf") else max(0.0, earliest - time.monotonic())
+            earliest = min(earliest, self._delayed[0][0])
+        return None if earliest == _NEVER else max(0.0, earliest - time.monotonic())

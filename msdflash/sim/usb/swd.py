@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from msdflash.sim.port import TargetPort
 
 AP, READ = 1, 2
+_WAIT = Ack.WAIT  # a look-up in an enumeration costs as much as ten of a plain name
 
 # DP registers as transfer requests (address bits 3:2 in request bits 3:2).
 WRITE_ABORT, READ_DPIDR = 0x00, READ
@@ -53,7 +54,7 @@ class Wire:
         """One transfer, repeated while the target says WAIT, up to ``retries`` times."""
         self._bits += _BITS_PER_TRANSFER + self.idle_cycles
         answer = self.port.transfer(request, data)
-        if answer[0] == Ack.WAIT:
+        if answer[0] == _WAIT:
             left = self.retries
             while left and answer[0] == Ack.WAIT:
                 left -= 1
@@ -65,6 +66,12 @@ class Wire:
         """As :meth:`TargetPort.read_block`."""
         self._bits += (count + 1) * (_BITS_PER_TRANSFER + self.idle_cycles)
         return self.port.read_block(request, count, self.retries)
+
+    def read_still(self, count: int) -> bytes:
+        """As :meth:`TargetPort.read_still`."""
+        words = self.port.read_still(count)
+        self._bits += (len(words) // 4) * (_BITS_PER_TRANSFER + self.idle_cycles)
+        return words
 
     def write_block(self, request: int, words: bytes) -> tuple[int, int]:
         """As :meth:`TargetPort.write_block`."""
