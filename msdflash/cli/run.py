@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         reload = Reload(found, options.config, daemon.reconfigure)
         attendant = Attendant(daemon.lanes, Notifier(), reload)
         try:
-            with on_hangup(reload.request):
+            with on_hangup(reload.request, stop.set):
                 daemon.start()
                 pool.keep(max(1, len(daemon.boards)))
                 engine.warm_up()
@@ -88,12 +88,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def on_hangup(call: Callable[[], object]) -> Iterator[None]:
-    """SIGHUP calls ``call``, where there is such a signal. Only in the main thread; elsewhere nothing changes."""
+def on_hangup(reload: Callable[[], object], gone: Callable[[], object], streams: tuple[int, ...] = (0, 1, 2)) -> Iterator[None]:
+    """SIGHUP calls ``reload``, or ``gone`` if a terminal that was there has been closed. Only in the main thread, and not on Windows."""
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGHUP, lambda _number, _frame: call())
+    terminals = [stream for stream in streams if os.isatty(stream)]
+
+    def heard(_number: int, _frame: object) -> None:
+        (reload if not terminals or any(os.isatty(stream) for stream in terminals) else gone)()
+
+    before = signal.signal(signal.SIGHUP, heard)
     try:
         yield
     finally:

@@ -104,10 +104,13 @@ class Setup:
             self._say(f"stays  {text}")
 
     def call(self, command: Command) -> int:
-        """Run start, stop or status, with its output on ours; the command's own exit status."""
+        """Run start, stop or status, with its output on ours; the command's own exit status. Raises MsdflashError, UsageError."""
         if self._root is not None:
             raise UsageError("--root is for install and uninstall only")
-        return _call(command.argv, quiet=False)[0]
+        status, why = _call(command.argv, quiet=False)
+        if why:
+            raise MsdflashError(f"{subprocess.list2cmdline(command.argv)} could not be run: {why}")
+        return status
 
     # --- files ----------------------------------------------------------------------------------------------------------------
 

@@ -243,6 +243,14 @@ def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "macOS" in capsys.readouterr().err
 
 
+@LINUX
+def test_a_system_without_a_service_manager_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    for action in ("start", "stop", "status"):
+        assert main(["service", action, "--user"]) == 1
+        assert "systemctl" in capsys.readouterr().err
+
+
 def test_every_template_is_in_the_wheel_and_the_source() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
     assert project["wheel"]["force-include"] == {"service": "msdflash/service/files"}

@@ -122,7 +122,7 @@ def test_a_lane_that_hangs_starves_the_watchdog(manager: Manager, tmp_path: Path
         return Lane(config, folder, tmp_path / "state", run_job=NotImplemented, answer=NotImplemented, resting=resting, watch=False)
 
     keeper = Keeper("B", make, make())
-    notifier = Notifier({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "30000"})
+    notifier = Notifier({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "3"})
     attendant = Attendant(lambda: [LaneLook("B", keeper.alive, keeper.status())], notifier, hang=0.5)
     attendant.look()
     assert not any(word in manager.heard() for word in ("READY=1", "WATCHDOG=1")), "its thread does not run yet"
@@ -224,7 +224,7 @@ def test_hangup_reads_it_and_a_file_that_appears_is_taken(tmp_path: Path, monkey
     monkeypatch.setattr("platformdirs.site_config_path", lambda *_a, **_k: tmp_path / "none")
     taken: list[Config] = []
     reload = Reload(Found(None, ""), None, taken.append)
-    with on_hangup(reload.request):
+    with on_hangup(reload.request, pytest.fail, ()):
         assert not reload.due()
         os.kill(os.getpid(), signal.SIGHUP)
         assert reload.due()
@@ -236,6 +236,20 @@ def test_hangup_reads_it_and_a_file_that_appears_is_taken(tmp_path: Path, monkey
     assert taken == [Config(drives=tmp_path / "x")]
     assert not reload.due()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def test_a_closed_terminal_is_no_reload() -> None:
+    controller, terminal = os.openpty()
+    heard: list[str] = []
+    try:
+        with on_hangup(lambda: heard.append("reload"), lambda: heard.append("gone"), (terminal,)):
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.close(controller)
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert heard == ["reload", "gone"]
+    finally:
+        os.close(terminal)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def test_only_the_lanes_that_changed_start_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually: Eventually) -> None:
