@@ -100,6 +100,12 @@ class Keeper:
                 self._lane = None
         return renewing
 
+    def released(self, name: str, identity: str, size: int, mtime_ns: int) -> None:
+        """See :meth:`msdflash.daemon.lane.Lane.released`."""
+        with self._lock:
+            if self._lane is not None:
+                self._lane.released(name, identity, size, mtime_ns)
+
     def _keep(self) -> None:
         pause = self._pause
         while not self._stopping.is_set():

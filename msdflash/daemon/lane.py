@@ -150,6 +150,11 @@ class Lane:
         self._answers.refresh()
         self.wake.set()
 
+    def released(self, name: str, identity: str, size: int, mtime_ns: int) -> None:
+        """See :meth:`msdflash.drop.intake.Intake.released`."""
+        self._intake.released(name, identity, size, mtime_ns)
+        self.wake.set()
+
     def status(self) -> LaneStatus:
         """What it is doing now."""
         busy = self._busy

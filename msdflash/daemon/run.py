@@ -34,6 +34,7 @@ from msdflash.drive.folder import adopt
 from msdflash.drive.publish import NOTE
 from msdflash.errors import HeldError, MsdflashError, UsageError, WorkerError
 from msdflash.job.order import Connection, EraseOrder, FlashOrder
+from msdflash.volume.seam import Volume, make_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ class Selection(msgspec.Struct, frozen=True):
         config: the configuration file.
         drives: folder that holds the boards' folders.
         real_drives: failures of the probes' own drives are looked into.
+        volume: each board's folder is offered as a volume, too, beside the drives folder.
     """
 
     drives: Path
@@ -72,6 +74,7 @@ class Selection(msgspec.Struct, frozen=True):
     options: BoardOptions = BoardOptions()
     config: Config = Config()
     real_drives: bool = True
+    volume: bool = False
 
 
 class _Board:
@@ -88,6 +91,7 @@ class _Board:
         self.kept: dict[str, Path | None] = {}
         self.turn = Turn()
         self.notes: dict[str, bytes] = {}
+        self.volume: Volume | None = None
         self._options = options
 
     def connection(self) -> Connection:
@@ -206,6 +210,9 @@ class Daemon:
             board.cancel.set()
         if self._real is not None:
             self._real.close()
+        for board in self._served.values():
+            if board.volume is not None and not board.volume.stop():
+                log.error("the volume of %s could not be taken away", board.identity.folder)
         late = [keeper.name for keeper in keepers if not keeper.join(END)]
         for board in self._served.values():
             board.release()
@@ -313,6 +320,9 @@ class Daemon:
         board.keeper.start()
         if self._real is not None:
             self._real.watcher.wake()
+        if self._selection.volume:
+            board.volume = self._volume(board)
+            board.volume.start()
         log.info("%s (probe %s): drop firmware on %s", identity.name, identity.serial, path)
 
     def _lane(self, board: _Board) -> Lane:
@@ -349,6 +359,15 @@ class Daemon:
         )
         reporter.recall(lane.journal.last)
         return lane
+
+    def _volume(self, board: _Board) -> Volume:
+        name, keeper, drives = board.identity.folder, board.keeper, self._selection.drives
+        return make_volume(
+            board.folder,
+            drives.with_name(f"{drives.name}-volumes") / name,
+            lambda what: keeper.released(what.name, what.identity, what.size, what.mtime_ns) if keeper is not None else None,
+            lambda text: log.info("%s: %s", name, text),
+        )
 
     # --- jobs -----------------------------------------------------------------------------------------------------------------
 

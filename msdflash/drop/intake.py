@@ -71,6 +71,11 @@ class Intake:
         self._writers = writers
         self._fast = fast
         self._tracks: dict[str, _Track] = {}
+        self._released: dict[str, tuple[str, int, int]] = {}
+
+    def released(self, name: str, identity: str, size: int, mtime_ns: int) -> None:
+        """A volume of ours saw the last writer of this entry close it, when it looked so. From any thread."""
+        self._released[name] = (identity, size, mtime_ns)
 
     def forget(self) -> None:
         """Drop all quiet times: the folder was away."""
@@ -90,6 +95,8 @@ class Intake:
         sights = {sight.name: sight for sight in look(place)}
         for name in [name for name in self._tracks if name not in sights]:
             del self._tracks[name]
+        for name in [name for name in list(self._released) if name not in sights]:
+            self._released.pop(name, None)
         waiting: list[tuple[_Track, NameKind]] = []
         for sight in sights.values():
             kind = name_kind(sight.name)
@@ -131,6 +138,7 @@ class Intake:
                 None if track.unreadable is None else now - track.unreadable,
                 arriving,
                 track.sight.kind is EntryKind.FILE and track.sight.size <= LONGEST and action_of(track.sight.name) is not None,
+                self._released.get(track.sight.name) == (track.sight.identity, track.sight.size, track.sight.mtime_ns),
             )
             verdict = judge(facts, self.quiet)
             if verdict.action is Action.ASK:

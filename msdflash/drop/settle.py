@@ -64,6 +64,7 @@ class Facts(msgspec.Struct, frozen=True):
         unreadable: seconds since opening it first failed, or None if it did not fail.
         action: its name is an action file's, so what is inside does not matter and it may be empty.
         arriving: another entry is still on its way here (an unfinished copy, or a drop not yet answered).
+        released: it lies on a volume of ours, which saw its last writer close it, and nothing has changed since.
     """
 
     kind: EntryKind
@@ -75,6 +76,7 @@ class Facts(msgspec.Struct, frozen=True):
     unreadable: float | None = None
     arriving: bool = False
     action: bool = False
+    released: bool = False
 
 
 class Action(StrEnum):
@@ -138,7 +140,9 @@ def _judge_image(facts: Facts, quiet: Quiet) -> Verdict:
         return Verdict(Action.WAIT, quiet.whole - facts.quiet)
     if facts.content is Content.UNSEEN:
         return Verdict(Action.PEEK)
-    needed = {Content.WHOLE: quiet.whole, Content.CUT: quiet.doubtful}.get(facts.content, quiet.still)
+    # Writers that add to a file in pieces close it each time (DAPLink's own test waits 0.1 s between two): closing alone is not the end.
+    still = quiet.whole if facts.released else quiet.still
+    needed = {Content.WHOLE: quiet.whole, Content.CUT: quiet.doubtful}.get(facts.content, still)
     if facts.quiet < needed:
         return Verdict(Action.WAIT, needed - facts.quiet)
     if facts.writer is Writer.UNASKED:

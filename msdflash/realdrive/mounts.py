@@ -1,15 +1,13 @@
 """Which FAT volumes are mounted, and when that changes.
 
-Linux: ``/proc/self/mountinfo`` (proc_pid_mountinfo(5)), which also gives each mount a number of its own and the device; the kernel flags
-a poll on it with an error when anything was mounted or unmounted, so waiting costs nothing. Elsewhere psutil's list is compared with the
-last one, once a second.
+Linux: ``/proc/self/mountinfo``, which also gives each mount a number of its own and the device; the kernel flags a poll on it with an
+error when anything was mounted or unmounted (proc_pid_mounts(5)), so waiting costs nothing. Elsewhere psutil lists once a second.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
 import sys
 import threading
@@ -19,17 +17,16 @@ from typing import TYPE_CHECKING
 import msgspec
 import psutil
 
+from msdflash.drive.mountinfo import MountRow, mount_rows
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 FAT = frozenset({"vfat", "msdos", "fat", "fat12", "fat16", "fat32"})
 """Names of the file system in lower case, as Linux, macOS and Windows call it. Both firmwares show FAT and nothing else."""
 
 BLIND = 1.0
 """Seconds between looks where the system says nothing by itself. A firmware's drive is away for more than twice that."""
-
-_OCTAL = re.compile(r"\\([0-7]{3})")
-_LARGEST = 4 * 1024 * 1024
 
 
 class Mount(msgspec.Struct, frozen=True):
@@ -50,22 +47,13 @@ class Mount(msgspec.Struct, frozen=True):
     tree: str = "/"
 
 
-def parse_mountinfo(text: str, tree: str = "/") -> list[Mount]:
-    """The FAT volumes in a mountinfo file; lines that are none are left out. A device that is mounted twice is listed once."""
+def fat_volumes(rows: Iterable[MountRow], tree: str = "/") -> list[Mount]:
+    """The whole FAT volumes among mounts. A device that is mounted twice is listed once."""
     found: dict[str, Mount] = {}
-    for line in text.splitlines():
-        # 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-        before, dash, after = line.partition(" - ")
-        fields, tail = before.split(" "), after.split(" ")
-        if not dash or len(fields) < 6 or len(tail) < 2 or tail[0].lower() not in FAT or fields[3] != "/":
-            continue
-        found.setdefault(fields[2], Mount(_plain(fields[4]), _plain(tail[1]), fields[2], fields[0], tree))
+    for row in rows:
+        if row.kind.lower() in FAT and row.root == "/":
+            found.setdefault(row.number, Mount(row.point, row.source, row.number, row.ident, tree))
     return list(found.values())
-
-
-def _plain(field: str) -> str:
-    """Blanks, tabs, line ends and backslashes stand there as octal numbers of bytes."""
-    return os.fsdecode(_OCTAL.sub(lambda match: chr(int(match[1], 8) & 0xFF), os.fsencode(field).decode("latin-1")).encode("latin-1"))
 
 
 def mounts(trees: Sequence[Path] = (Path("/"),)) -> list[Mount]:
@@ -74,12 +62,8 @@ def mounts(trees: Sequence[Path] = (Path("/"),)) -> list[Mount]:
         return _elsewhere()
     found: list[Mount] = []
     for tree in trees:
-        try:
-            # Undecodable bytes of a path must come through: the path is opened later.
-            with (tree / "proc" / "self" / "mountinfo").open(encoding="utf-8", errors="surrogateescape") as file:
-                found += parse_mountinfo(file.read(_LARGEST), str(tree))
-        except OSError:
-            continue
+        with contextlib.suppress(OSError):
+            found += fat_volumes(mount_rows(tree), str(tree))
     return found
 
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from msdflash.drive.mountinfo import parse_rows
 from msdflash.job.usbnode import plain_id, serial_ids
 from msdflash.realdrive.facts import DriveKind, facts_of
-from msdflash.realdrive.mounts import Mount, MountChanges, mounts, parse_mountinfo
+from msdflash.realdrive.mounts import Mount, MountChanges, fat_volumes, mounts
 from msdflash.realdrive.parent import Parent, parse_instance, parse_ioreg_media, parse_mounted_device, sysfs_parent, written
 
 MOUNTINFO = """\
@@ -29,7 +30,7 @@ nonsense
 
 
 def test_the_fat_volumes_of_a_mountinfo_file_and_no_others() -> None:
-    assert parse_mountinfo(MOUNTINFO) == [
+    assert fat_volumes(parse_rows(MOUNTINFO)) == [
         Mount("/media/me/NODE L476RG", "/dev/sdb", "8:16", "90"),
         Mount("/mnt/ä", "/dev/sdc", "8:32", "94"),
     ]
@@ -38,7 +39,7 @@ def test_the_fat_volumes_of_a_mountinfo_file_and_no_others() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=200), st.binary(max_size=120))
 def test_no_text_makes_a_reader_fail(text: str, data: bytes) -> None:
-    parse_mountinfo(f"1 2 8:0 / {text} rw - vfat {text} rw\n{text}")
+    parse_rows(f"1 2 8:0 / {text} rw - vfat {text} rw\n{text}")
     parse_ioreg_media(data, text)
     parse_instance(parse_mounted_device(data))
     facts_of({"DETAILS.TXT": data, "MBED.HTM": text.encode(), "FAIL.TXT": data})
