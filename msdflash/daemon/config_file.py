@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import tomllib
@@ -75,8 +76,9 @@ def find_config(named: str | None = None) -> Found:
     if named:
         return Found(Path(named).expanduser().absolute(), "named by --config")
     for file, why in ((user_file(), "this user's"), (site_file(), "the whole machine's")):
-        if file.is_file():
-            return Found(file, why)
+        with contextlib.suppress(OSError):  # a folder that is closed to us holds nothing for us
+            if file.is_file():
+                return Found(file, why)
     return Found(None, f"there is neither {user_file()} nor {site_file()}")
 
 
