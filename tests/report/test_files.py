@@ -303,6 +303,35 @@ def test_page_gives_the_board_code_and_is_well_formed() -> None:
         assert not mbed_flasher(page)
 
 
+def test_the_page_is_plain_html5_that_runs_nothing() -> None:
+    """Names of files, boards and probes may hold markup; the page knows no script, no handler and nothing from elsewhere."""
+    evil = '<script>alert(1)</script>"\'><img src=x onerror=alert(1)>&amp;--><b>.hex'
+    for last in (None, report_for("held-in-reset", evil)):
+        facts = details.DriveFacts("9900", evil, evil, remount_count=7, url=f"javascript:{evil}", probe=evil, target=evil, last=last)
+        page = mbed_htm.render(facts)
+        seen: list[tuple[str, dict[str, str | None]]] = []
+
+        class Elements(html.parser.HTMLParser):
+            def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+                seen.append((tag, dict(attrs)))  # noqa: B023 - used in this round only
+
+        Elements().feed(page)
+        known = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "table", "tr", "td", "a", "strong", "ol", "li"}
+        assert {tag for tag, _ in seen} <= known
+        assert {name for _, attributes in seen for name in attributes} == {"lang", "charset", "href"}
+        assert [attributes["href"] for tag, attributes in seen if tag == "a"] == [
+            f"https://mbed.org/device/?code={details.unique_id('9900', evil)}"
+        ]
+        assert page.startswith("<!doctype html>\r\n")
+        assert ("meta", {"charset": "utf-8"}) in seen
+        assert page.count("-->") == 1
+        for told in ("Remount count</td><td>7", "Probe connected</td><td>1", "<td>Target</td>"):
+            assert told in page
+        if last is not None:
+            assert "Last cause</td><td>held-in-reset" in page
+            assert "<ol>" in page
+
+
 def test_running_txt_is_for_proved_flash_that_does_not_run() -> None:
     outcome = Outcome(
         "9",
