@@ -161,8 +161,12 @@ class FlashJob(TargetJob):
             # A reset in the middle, a supply that broke down for one, may have locked it already.
             with contextlib.suppress(Exception):
                 raw = self._raw()
-                measure.pick_up(raw)
-                self.channel.measure("lock.after", vendor_lock.read(raw, self.family.lock))
+                try:
+                    measure.pick_up(raw)
+                    self.channel.measure("lock.after", vendor_lock.read(raw, self.family.lock))
+                finally:
+                    # Else pyOCD would believe the memory's port selected, and write to the maker's own: resets, and worse.
+                    forget_cached(self._core())
 
     def _regain(self, again: bool, may_reset: bool) -> Any:
         """The core, halted and within reach once more; the second time slower, and after a reset where that does no harm."""
