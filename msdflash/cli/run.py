@@ -37,6 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_base(parser)
     add_retries(parser)
     add_fail_txt(parser)
+    parser.add_argument("--volume", action="store_true", help="offer each board's folder as a volume, too, see docs/drive.md")
     parser.add_argument("--verbose", "-v", action="store_true", help="log more")
     parser.set_defaults(handler=run)
 
@@ -65,7 +66,14 @@ def run(options: argparse.Namespace) -> int:
     with simulated(options.sim or []) as boards, interruptible(stop):
         drives = choose_drives(options.drives, config, paths)
         named = [board.serial for board in boards] + (options.probe or [])
-        selection = Selection(drives=drives, serials=tuple(dict.fromkeys(named)), options=board_options(options), config=config)
+        selection = Selection(
+            drives=drives,
+            serials=tuple(dict.fromkeys(named)),
+            options=board_options(options),
+            config=config,
+            real_drives=config.real_drives,
+            volume=options.volume or config.volume,
+        )
         logging.getLogger("msdflash").info("drives in %s", drives)
         sweep()
         pool = Pool(warm=1)

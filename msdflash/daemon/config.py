@@ -65,9 +65,16 @@ class BoardOptions(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """A whole configuration. ``boards`` is by probe serial, or by the probe's USB port as ``port:1-2.3``."""
+    """A whole configuration. ``boards`` is by probe serial, or by the probe's USB port as ``port:1-2.3``.
+
+    Attributes:
+        real_drives: when the firmware of a probe's own drive fails, the board is measured and the cause told in DRIVE.TXT.
+        volume: each board's folder is offered as a volume, too.
+    """
 
     drives: Path | None = None
+    real_drives: bool = True
+    volume: bool = False
     boards: dict[str, BoardOptions] = msgspec.field(default_factory=dict)
 
     def board(self, serial: str, port: str | None = None) -> BoardOptions:

@@ -178,8 +178,9 @@ class _Reading:
             else:
                 self._wrong((name,), value, f'is not known here; allowed: {", ".join(top)}, [board."SERIAL"], [board."{PORT}BUS-PORT"]')
         self._shared_folders(boards)
-        drives = said.get("drives")
-        config = Config(drives=None if drives is None else Path(drives), boards=boards)
+        if "drives" in said:
+            said["drives"] = Path(said["drives"])
+        config = Config(**said, boards=boards)
         return Loaded(self._file, config, self._lines, tuple(sorted(self._problems, key=lambda problem: problem.line)))
 
     def _board(self, section: str, table: Any) -> BoardOptions:
@@ -252,7 +253,8 @@ def in_force(loaded: Loaded | None, drives: Path) -> list[str]:
     """What holds, as TOML, each value with where it is from. ``drives``: the folder that holds if the file names none."""
     config = loaded.config if loaded else Config()
     lines = loaded.lines if loaded else {}
-    told = [_line("drives", config.drives or drives, lines.get(("drives",)))]
+    top = {"drives": config.drives or drives}
+    told = [_line(key.name, top.get(key.name, getattr(config, key.name)), lines.get((key.name,))) for key in TOP_KEYS]
     plain = BoardOptions()
     for section, options in config.boards.items():
         told += ["", f"[board.{toml_text(section)}]"]

@@ -76,6 +76,14 @@ TOP_KEYS: tuple[Key, ...] = (
         "drives", "string", parse_path, "`~/msdflash`", '"/srv/msdflash"',
         "The folder below which each board gets its drive folder.", Takes.START, is_path=True,
     ),
+    Key(
+        "real_drives", "boolean", parse_switch, "`true`", "false",
+        "When the firmware of a probe's own drive fails, the board is measured and the cause told in DRIVE.TXT, see drive.md.", Takes.START,
+    ),
+    Key(
+        "volume", "boolean", parse_switch, "`false`", "true",
+        "Each board's folder is offered as a volume, too, see drive.md.", Takes.START,
+    ),
 )  # fmt: skip
 
 BOARD_KEYS: tuple[Key, ...] = (

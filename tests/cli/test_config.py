@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msdflash.daemon.config import BoardOptions, parse_address, parse_frequency
+from msdflash.daemon.config import BoardOptions, Config, parse_address, parse_frequency
 from msdflash.daemon.config_file import load_config
 from msdflash.errors import UsageError
 
@@ -38,6 +38,17 @@ def test_whole_file(tmp_path: Path) -> None:
     )
     assert config.board("other") == BoardOptions(base=0x2000_0000, frequency=400_000)
     assert config.board("unknown") == BoardOptions()
+
+
+def test_the_switches_of_the_whole_daemon(tmp_path: Path) -> None:
+    file = tmp_path / "msdflash.toml"
+    assert (Config().real_drives, Config().volume) == (True, False)
+    file.write_text("real_drives = false\nvolume = true\n", encoding="utf-8")
+    config = load_config(file)
+    assert (config.real_drives, config.volume) == (False, True)
+    file.write_text("volume = 'yes'", encoding="utf-8")
+    with pytest.raises(UsageError, match="true or false"):
+        load_config(file)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,18 @@ Eventually = Callable[..., None]
 usable = sys.platform == "linux" and os.access("/dev/fuse", os.R_OK | os.W_OK) and shutil.which("fusermount3") is not None
 needs_fuse = pytest.mark.skipif(not usable, reason="only on Linux: FUSE with /dev/fuse and fusermount3")
 
+OTHER = """
+import sys, time
+from pathlib import Path
+from msdflash.volume.fuse import FuseVolume
+volume = FuseVolume(Path(sys.argv[1]), Path(sys.argv[2]), lambda released: None, lambda text: None)
+volume.start()
+volume.mounted.wait(20)
+print(volume._process.pid, flush=True)
+time.sleep(60)
+"""
+"""Another daemon, which tells the id of its mount's process."""
+
 
 class Mount:
     def __init__(self, folder: Path) -> None:
@@ -137,25 +149,23 @@ def test_a_stopped_mount_hangs_nobody(mount: Mount) -> None:
     assert not is_mounted(mount.point)
 
 
+def other(mount: Mount) -> tuple[subprocess.Popen[str], int]:
+    """Another daemon that has the mount, and the id of the mount's process."""
+    command = [sys.executable, "-c", OTHER, str(mount.root), str(mount.point)]
+    daemon = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert daemon.stdout is not None
+    server = int(daemon.stdout.readline())
+    assert is_mounted(mount.point)
+    return daemon, server
+
+
 @pytest.mark.slow
 @needs_fuse
-def test_what_a_killed_daemon_left_is_cleared(mount: Mount, eventually: Eventually) -> None:
-    script = (
-        f"import sys,time; from pathlib import Path; from msdflash.volume.fuse import FuseVolume\nv = FuseVolume(Path({str(mount.root)!r}),"
-    )
-    script += (
-        f" Path({str(mount.point)!r}), print, lambda _: None)\nv.start()\nv.mounted.wait(10)\nprint(v._process.pid, flush=True)\ntime.sleep(60)\n"
-    )
-    daemon = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert daemon.stdout is not None
-    words: list[str] = []
-    while not words or not words[-1].strip().isdigit():
-        words.append(daemon.stdout.readline())
-    server = int(words[-1])
-    psutil.Process(server).kill()  # so that nobody unmounts
-    daemon.kill()
-    daemon.wait()
-    daemon.stdout.close()
+def test_what_a_killed_daemon_left_is_cleared(mount: Mount) -> None:
+    daemon, server = other(mount)
+    with daemon:
+        psutil.Process(server).kill()  # so that nobody unmounts
+        daemon.kill()
     assert is_mounted(mount.point)
     mount.volume.start()
     assert mount.volume.mounted.wait(10)
@@ -166,14 +176,7 @@ def test_what_a_killed_daemon_left_is_cleared(mount: Mount, eventually: Eventual
 @pytest.mark.slow
 @needs_fuse
 def test_a_killed_daemon_takes_its_mount_with_it(mount: Mount, eventually: Eventually) -> None:
-    script = (
-        f"import sys,time; from pathlib import Path; from msdflash.volume.fuse import FuseVolume\nv = FuseVolume(Path({str(mount.root)!r}),"
-    )
-    script += f" Path({str(mount.point)!r}), print, lambda _: None)\nv.start()\nv.mounted.wait(10)\nprint('up', flush=True)\ntime.sleep(60)\n"
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as daemon:
-        assert daemon.stdout is not None
-        while daemon.stdout.readline().strip() != "up":
-            assert daemon.poll() is None
-        assert is_mounted(mount.point)
+    daemon, _ = other(mount)
+    with daemon:
         daemon.kill()
     eventually(lambda: not is_mounted(mount.point), 10)
