@@ -173,7 +173,7 @@ HOSTILE: dict[str, Any] = {
     "srec, one byte a record": lambda: scaled(lambda n: w.srec_record(3, 2 * n, b"\x01"), 62 * MIB),
     "uf2, every block elsewhere": lambda: b"".join(w.uf2_block(n * 0x4000, b"\x01", n, 120_000) for n in range(120_000)),
     "uf2, one number for all": lambda: w.uf2_block(0, b"\x01" * 256, 0, 120_000) * 120_000,
-    "elf, headers that all mean one segment": lambda: w.elf([(n * 8, b"\x01" * 4) for n in range(4000)]) + bytes(60 * MIB),
+    "elf, 4000 segments and 60 MiB behind them": lambda: w.elf([(n * 8, b"\x01" * 4) for n in range(4000)]) + bytes(60 * MIB),
     "text of one line": lambda: b"a" * 62 * MIB,
     "zeros": lambda: bytes(62 * MIB),
     "zip": lambda: b"PK\x03\x04" + bytes(62 * MIB),
