@@ -11,6 +11,7 @@ from typing import Any
 from msdflash.chips.families import family_of_target
 from msdflash.diagnose.evidence import Evidence, is_register
 from msdflash.diagnose.finding import Finding
+from msdflash.diagnose.rules_origin import unordered
 from msdflash.diagnose.rules_reset import blocked
 from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, compared, count, engine_said, found, hex32
 
@@ -68,6 +69,10 @@ def ram_test(e: Evidence) -> Finding | None:
     because = blocked(e)
     if because:
         return found(cause, UNLIKELY, because + ": RAM of most chips does not answer then", reason, **slots)
+    flags = unordered(e)
+    if flags:
+        again = f"the chip was reset meanwhile ({', '.join(flags)}), and its program may have written there"
+        return found(cause, POSSIBLE, reason, again, **slots)
     errors = e.table("swd.errors").get("errors")
     if cause == "ram-bad" and is_register(errors) and errors:
         return found(cause, POSSIBLE, reason, "the SWD link made errors, too", **slots)

@@ -115,14 +115,17 @@ def resets_after_start(e: Evidence) -> Finding | None:
     return found("reset-loop", LIKELY, f"after its start the new program was reset between {count} of {looks} looks")
 
 
+def unordered(e: Evidence) -> tuple[str, ...]:
+    """Flags of resets that came since the first look and that nobody orders through a debugger: the chip's program ran again."""
+    return tuple(name for name in resets(e).new if FLAGS.get(name, "reset-by-pin") != "reset-by-pin" or name in POWER)
+
+
 def _origin(e: Evidence, cause: str) -> Finding | None:
     seen = resets(e)
-    if not seen.seen:
-        return None
-    names = [name for name in seen.new if FLAGS.get(name) == cause]
-    if names and cause != "reset-by-pin":
+    names = [name for name in unordered(e) if FLAGS.get(name) == cause]
+    if names and (e.kind or seen.seen):
         return found(cause, LIKELY, f"the reset-cause register shows {', '.join(names)}, which was not set at the first look", _when(seen))
-    if seen.flags is None:
+    if not seen.seen or seen.flags is None:
         return None
     names = [name for name in seen.flags if FLAGS.get(name) == cause]
     others = [name for name in seen.flags if name in FLAGS and FLAGS[name] != cause and FLAGS[name] != "reset-by-pin"]
@@ -141,7 +144,9 @@ def _origin(e: Evidence, cause: str) -> Finding | None:
 
 
 def _when(seen: Resets) -> str:
-    return "a reset was seen while the flash algorithm ran" if seen.under_way else "resets were seen that nobody ordered"
+    if seen.under_way:
+        return "a reset was seen while the flash algorithm ran"
+    return "resets were seen that nobody ordered" if seen.again else ""
 
 
 def _has(e: Evidence, cause: str) -> bool:

@@ -465,3 +465,16 @@ def test_a_port_that_falls_silent_under_a_running_program_may_have_been_shut_by_
     assert told["target-lost"] == "certain"
     # A link so bad that no block of 64 words comes through looks the same.
     assert {told[name] for name in ("deep-sleep", "swd-pins-taken", "no-target-power", "swd-open", "link-noise")} == {"possible"}
+
+
+def test_ram_that_a_program_wrote_to_after_a_watchdogs_reset_is_not_called_bad() -> None:
+    ram = {"ok": False, "address": 0x2000_0100, "wrote": 0x2000_0100, "read": 0x66B5, "bad": 2, "words": 1884, "kind": "cell"}
+    base: dict[str, Any] = {"swd.dpidr": DP, "chip.family": "stm32h7", "ram.test": ram}
+    assert standing(job("cmsis-dap", "ram", base, step=Step.LOAD))["ram-bad"] == "likely"
+    first = Reading("reset.cause", {"flags": ["PORRSTF"], "words": [0]})
+    later = {"flags": ["PORRSTF", "SFTRSTF", "IWDG1RSTF"], "words": [0]}
+    failure = Failure(Step.LOAD, "ram", "it stopped")
+    readings = (first, *(Reading(name, value) for name, value in base.items()), Reading("reset.cause", later))
+    result = diagnose(Outcome("1", failure=failure, readings=readings, probe=ProbeFacts("1", "cmsis-dap")))
+    assert result.first is not None
+    assert (result.first.cause, standing(result)["watchdog"], standing(result)["ram-bad"]) == ("watchdog", "likely", "possible")
