@@ -27,13 +27,12 @@ from msdflash.daemon.owner import owner_of
 from msdflash.daemon.realdrives import RealDrives
 from msdflash.daemon.reload import changes
 from msdflash.daemon.retry import run_with_help, wait_while_busy
-from msdflash.daemon.turn import Turn
+from msdflash.daemon.served import Served
 from msdflash.daemon.usbhint import UsbHint
 from msdflash.daemon.usbport import port_of, ports_known
 from msdflash.drive.folder import adopt
-from msdflash.drive.publish import NOTE
 from msdflash.errors import HeldError, MsdflashError, UsageError, WorkerError
-from msdflash.job.order import Connection, EraseOrder, FlashOrder
+from msdflash.job.order import EraseOrder, FlashOrder
 from msdflash.volume.seam import Volume, make_volume
 
 if TYPE_CHECKING:
@@ -77,55 +76,6 @@ class Selection(msgspec.Struct, frozen=True):
     volume: bool = False
 
 
-class _Board:
-    """One board being served."""
-
-    def __init__(self, identity: BoardIdentity, folder: Path, holds: list[Hold], options: Callable[[], BoardOptions]) -> None:
-        self.identity = identity
-        self.folder = folder
-        self.holds = holds
-        self.cancel = threading.Event()
-        self.keeper: Keeper | None = None
-        self.present = True
-        self.logs: dict[str, JobLog] = {}
-        self.kept: dict[str, Path | None] = {}
-        self.turn = Turn()
-        self.notes: dict[str, bytes] = {}
-        self.volume: Volume | None = None
-        self._options = options
-
-    def connection(self) -> Connection:
-        """How to reach it, as the user said."""
-        said = self._options()
-        return Connection(self.identity.serial, said.target, said.pack, said.frequency, said.connect)
-
-    def title(self) -> tuple[str, str]:
-        """Its name for people, and its folder's name."""
-        return self.identity.name, self.identity.folder
-
-    def busy_wait(self) -> float:
-        """Seconds to wait for a probe that another program holds."""
-        return self._options().busy_wait
-
-    def note(self, text: bytes | None) -> None:
-        """What stands in DRIVE.TXT, or that there is none."""
-        self.notes = {} if text is None else {NOTE: text}
-        if self.keeper is not None:
-            self.keeper.refresh()
-
-    def tell(self, *, present: bool) -> None:
-        """The probe is, or is not, connected now."""
-        if present != self.present:
-            self.present = present
-            log.info("%s: %s", self.identity.folder, "its probe is back" if present else "its probe is gone")
-            if self.keeper is not None:
-                self.keeper.refresh()
-
-    def release(self) -> None:
-        for hold in self.holds:
-            hold.release()
-
-
 class Daemon:
     """Serves boards until it is closed. Made, started and closed in one thread; lanes have their own.
 
@@ -149,7 +99,7 @@ class Daemon:
         self._history = History(paths.history)
         self._hint = UsbHint()
         self.boards: dict[str, BoardIdentity] = {}
-        self._served: dict[str, _Board] = {}
+        self._served: dict[str, Served] = {}
         self._present: frozenset[str] | None = None
         self._ports: dict[str, str | None] = {}
         self._renew: set[str] = set()
@@ -305,7 +255,7 @@ class Daemon:
         try:
             holds.append(hold_probe(self._paths.runtime, identity.serial, PROGRAM))
             holds.append(hold_folder(self._paths.runtime, path, PROGRAM))
-            board = _Board(identity, path, holds, lambda: self._options(identity.serial))
+            board = Served(identity, path, holds, lambda: self._options(identity.serial))
             board.present = self._present is None or identity.serial in self._present
             lane = self._lane(board)
         except (MsdflashError, OSError) as error:
@@ -325,7 +275,7 @@ class Daemon:
             board.volume.start()
         log.info("%s (probe %s): drop firmware on %s", identity.name, identity.serial, path)
 
-    def _lane(self, board: _Board) -> Lane:
+    def _lane(self, board: Served) -> Lane:
         serial = board.identity.serial
         options = self._options(serial)
         state = self._paths.board(serial)
@@ -360,7 +310,7 @@ class Daemon:
         reporter.recall(lane.journal.last)
         return lane
 
-    def _volume(self, board: _Board) -> Volume:
+    def _volume(self, board: Served) -> Volume:
         name, keeper, drives = board.identity.folder, board.keeper, self._selection.drives
         return make_volume(
             board.folder,
@@ -371,12 +321,12 @@ class Daemon:
 
     # --- jobs -----------------------------------------------------------------------------------------------------------------
 
-    def _run_job(self, board: _Board, order: FlashOrder | EraseOrder, heard: Callable[[Message], None]) -> Outcome:
+    def _run_job(self, board: Served, order: FlashOrder | EraseOrder, heard: Callable[[Message], None]) -> Outcome:
         with board.turn.drop():
             board.notes = {}  # what its own drive said before is over
             return self._carry_out(board, order, heard)
 
-    def _carry_out(self, board: _Board, order: FlashOrder | EraseOrder, heard: Callable[[Message], None]) -> Outcome:
+    def _carry_out(self, board: Served, order: FlashOrder | EraseOrder, heard: Callable[[Message], None]) -> Outcome:
         serial = board.identity.serial
         known = self._memory.get(serial)
         connection = msgspec.structs.replace(order.connection, pin_proven=known.pin_proven)
@@ -393,7 +343,7 @@ class Daemon:
         self._memory.conclude(serial, helped, order.sha256)
         return helped.outcome
 
-    def _heard(self, board: _Board, event: LaneEvent) -> None:
+    def _heard(self, board: Served, event: LaneEvent) -> None:
         name = board.identity.folder
         if event.drop is not None:
             job = event.drop.id
@@ -410,7 +360,7 @@ class Daemon:
         if self._notify is not None:
             self._notify(board.identity, event)
 
-    def _answered(self, board: _Board, event: LaneEvent) -> None:
+    def _answered(self, board: Served, event: LaneEvent) -> None:
         drop, answer = event.drop, event.answer
         if drop is None or answer is None:
             return
@@ -420,7 +370,7 @@ class Daemon:
         line = told(answer) + (f" (log {kept})" if kept else "")
         log.info("%s: %s: %s", board.identity.folder, drop.name, line)
 
-    def _remember(self, board: _Board, event: LaneEvent) -> None:
+    def _remember(self, board: Served, event: LaneEvent) -> None:
         """Into the history: at its answer, and once more when it is cleared, in case this process died in between."""
         drop, answer = event.drop, event.answer
         if drop is None or answer is None:
@@ -429,7 +379,7 @@ class Daemon:
         image = spooled if spooled is not None and spooled.exists() else None
         self._history.add(Record(drop.id, board.identity.serial, board.identity.name, answer.report_json), image)
 
-    def _keep_log(self, board: _Board, drop: Drop, outcome: Outcome) -> None:
+    def _keep_log(self, board: Served, drop: Drop, outcome: Outcome) -> None:
         board.kept[drop.id] = board.logs.get(drop.id, JobLog()).save(self._paths.logs, drop.name, outcome)
         if outcome.broken is not None:
             log.error("%s: %s", board.identity.folder, outcome.broken)
