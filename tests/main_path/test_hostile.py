@@ -25,7 +25,7 @@ def names_cleared(drive: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("probe", ["stlink-v3", "cmsis-dap"])
+@pytest.mark.parametrize("probe", ["stlink-v3", pytest.param("cmsis-dap", marks=pytest.mark.slow)])
 def test_user_scripts_and_configuration_are_only_files(stage: Start, tmp_path: Path, probe: str) -> None:
     """pyOCD runs a pyocd_user.py and reads a pyocd.yaml of its project folder: the drive's folder must never be that."""
     room = stage(board=f"nucleo-l476rg,probe={probe}")
