@@ -33,10 +33,12 @@ evidence with another cause. *Wrong certain* counts causes that are told as cert
 
 def page(results: Mapping[str, Sequence[Played]], said: Mapping[str, str], how: str, pairs: str = "") -> str:
     """All of it. ``said``: what pyOCD says, by set and scene; ``pairs``: the section's text about random pairs."""
+    timed = {name: items for name, items in results.items() if name.endswith(", timed")}
+    results = {name: items for name, items in results.items() if name not in timed}
     lines = [HEAD.format(date=f"{datetime.now(UTC):%Y-%m-%d}", how=how), "## Figures", "", *_figures(results)]
     for name, items in results.items():
         lines += ["", f"### {TITLES[name]}, by probe", "", *_by_probe(items)]
-    lines += ["", "## How long it takes", "", *_times(results)]
+    lines += ["", "## How long it takes", "", *_times({**results, **timed})]
     if pairs:
         lines += ["", "## Random pairs of faults", "", pairs.strip()]
     for name, items in results.items():
@@ -99,7 +101,8 @@ def _by_probe(items: Sequence[Played]) -> list[str]:
 def _times(results: Mapping[str, Sequence[Played]]) -> list[str]:
     lines = [
         "From the beginning of the step that failed first to the answer: what that step itself takes, the measurements, and what was tried",
-        "after them (for four seconds at most, unless flash is being written). Scenes that ended without success.",
+        "after them (for four seconds at most, unless flash is being written). Scenes that ended without success. *Timed*: some ideas, where",
+        "USB, SWD and flash take as long as they would on a board (`--timed`); else the bench answers as fast as it can.",
         "",
         "| set | scenes | median | 95 of 100 within | longest |",
         "| --- | --- | --- | --- | --- |",
@@ -110,9 +113,14 @@ def _times(results: Mapping[str, Sequence[Played]]) -> list[str]:
         if failed:
             times = [item.diagnosis_s for item in failed]
             most = times[int(0.95 * (len(times) - 1))]
-            lines.append(f"| {TITLES[name].lower()} | {len(times)} | {median(times):.1f} s | {most:.1f} s | {times[-1]:.1f} s |")
+            lines.append(f"| {_title(name)} | {len(times)} | {median(times):.1f} s | {most:.1f} s | {times[-1]:.1f} s |")
             slow += [f"* {item.scene.name}: {item.diagnosis_s:.1f} s, {item.first}" for item in failed[:-4:-1]]
     return [*lines, "", "The slowest of each set:", "", *slow]
+
+
+def _title(name: str) -> str:
+    kind, comma, rest = name.partition(",")
+    return TITLES[kind].lower() + comma + rest
 
 
 def _wrong(items: Sequence[Played]) -> list[str]:

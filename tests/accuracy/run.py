@@ -194,7 +194,7 @@ def main() -> int:
         only = [word for word in given.only.split(",") if word]
         for name in SETS if given.set == "both" else [given.set]:
             scenes = scenes_of(name, given.seed, given.times, only)
-            results[name] = play_all(scenes, given.processes, timed=given.timed)
+            results[f"{name}, timed" if given.timed else name] = play_all(scenes, given.processes, timed=given.timed)
             if given.pyocd:
                 said |= with_pyocd(scenes)
     if given.save:
