@@ -101,8 +101,8 @@ def _by_probe(items: Sequence[Played]) -> list[str]:
 def _times(results: Mapping[str, Sequence[Played]]) -> list[str]:
     lines = [
         "From the beginning of the step that failed first to the answer: what that step itself takes, the measurements, and what was tried",
-        "after them (for four seconds at most, unless flash is being written). Scenes that ended without success. *Timed*: some ideas, where",
-        "USB, SWD and flash take as long as they would on a board (`--timed`); else the bench answers as fast as it can.",
+        "after them (for four seconds at most, unless flash is being written). Scenes that ended without success. *Timed*: some ideas,",
+        "where USB, SWD and flash take as long as they would on a board (`--timed`); else the bench answers as fast as it can.",
         "",
         "| set | scenes | median | 95 of 100 within | longest |",
         "| --- | --- | --- | --- | --- |",
