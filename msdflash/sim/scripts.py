@@ -114,8 +114,8 @@ FOOD: Mapping[str, Sequence[Step]] = {
 }
 
 SCRIPTS: dict[str, Mapping[str, Sequence[Step]]] = {
-    "count": dict.fromkeys(DOG, ()),
-    "wfi": dict.fromkeys(DOG, (SLEEP,)),
+    "count": dict.fromkeys((*DOG, "rp2040"), ()),
+    "wfi": dict.fromkeys((*DOG, "rp2040"), (SLEEP,)),
     "wfi-ticking": dict.fromkeys(DOG, (tick(4000), SLEEP)),
     "stop": {name: (POWER[name], STOP[name], DEEP) for name in STM32},
     "standby": {name: (POWER[name], STANDBY[name], DEEP) for name in STM32},
