@@ -258,8 +258,9 @@ class Freeze(msgspec.Struct, frozen=True):
 
 
 class Critical(msgspec.Struct, frozen=True):
-    """Words in the main flash whose *erased* value locks the chip at its next reset. They are written right after they were erased,
-    before anything else, and repaired first when a job fails.
+    """Words in the main flash whose *erased* value locks the chip at its next reset.
+
+    They are written right after they were erased, before anything else, and repaired first when a job fails.
 
     Attributes:
         address: first of them, at a programming unit's start.

@@ -230,9 +230,7 @@ F4 = Family(
     ),
     freeze=(Freeze(0xE004_2008, 1 << 11 | 1 << 12),),  # header f4: DBGMCU_APB1_FZ
     # The smaller sectors from memory of the same table.
-    timing=Timing(
-        4.0, 100e-6, 1, 32.0, "DS8626 (STM32F405xx/F407xx), flash programming, x8 maximum", ((16 * KIB, 0.8), (64 * KIB, 2.4))
-    ),
+    timing=Timing(4.0, 100e-6, 1, 32.0, "DS8626 (STM32F405xx/F407xx), flash programming, x8 maximum", ((16 * KIB, 0.8), (64 * KIB, 2.4))),
     # Any number of words (disassembled; a test runs the code); fits behind the highest buffer in 64 KiB, the least RAM here.
     program_chunk=16 * KIB,
     dp_under_reset=True,

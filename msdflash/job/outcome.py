@@ -17,9 +17,9 @@ class Failure(msgspec.Struct, frozen=True):
         step: the step that failed.
         kind: short stable word for what failed there: ``no-probe``, ``probe-ambiguous``, ``probe-open``, ``usb``, ``no-dp``,
             ``no-power-ack``, ``no-ap``, ``core-in-reset``, ``no-halt``, ``transfer``, ``wrong-chip``, ``unknown-target``, ``locked``,
-            ``image`` and ``pack`` (then ``cause`` is set), ``undo``, ``flash-read``, ``write-protected``, ``ram``, ``algo-readback``, ``algo-init``,
-            ``algo-timeout``, ``algo-fault``, ``reset-under-algorithm``, ``erase``, ``program``, ``verify``, ``timeout``, ``crash``,
-            ``interrupted``, ``cancelled``, ``unexpected``.
+            ``image`` and ``pack`` (then ``cause`` is set), ``undo``, ``unlock``, ``flash-read``, ``write-protected``, ``ram``,
+            ``algo-readback``, ``algo-init``, ``algo-timeout``, ``algo-fault``, ``reset-under-algorithm``, ``erase``, ``program``,
+            ``verify``, ``timeout``, ``crash``, ``interrupted``, ``cancelled``, ``unexpected``.
         message: one plain sentence for logs; verbatim text of a foreign error goes into the reading ``engine.error``.
         cause: id of the cause where the step itself proves it (image checks), else None: then diagnosis decides.
         address: address concerned, or None.

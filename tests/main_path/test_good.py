@@ -78,7 +78,8 @@ def test_real_mbed_build(stage: Start, nucleo: bytes) -> None:
     """The firmware that pyOCD's own tests flash on this board, on every kind of probe of the bench that pyOCD takes."""
     from msdflash.sim.spec import PROBES
 
-    room = stage(**{f"p{number}": f"nucleo-l476rg,probe={probe}" for number, probe in enumerate(PROBES) if probe not in ("stlink-v2-old", "jlink")})
+    probes = [probe for probe in PROBES if probe not in ("stlink-v2-old", "jlink")]
+    room = stage(**{f"p{number}": f"nucleo-l476rg,probe={probe}" for number, probe in enumerate(probes)})
 
     def drops(_name: str, drive: Any) -> None:
         accepted(drive.drop("mbed.bin", nucleo), "mbed.bin", 1)

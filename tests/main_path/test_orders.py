@@ -69,7 +69,7 @@ def follow(drive: Any, fault: str, image: bytes, *, always: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("always", [False, True], ids=["action", "always"])
 @pytest.mark.parametrize("name", LOCKED)
-def test_each_family_is_unlocked_on_order_only(stage: Start, name: str, always: bool) -> None:  # noqa: FBT001
+def test_each_family_is_unlocked_on_order_only(stage: Start, name: str, always: bool) -> None:
     spec, fault, image = LOCKED[name]
     room = stage({name: BoardOptions(unlock="always" if always else "action")}, **{name: spec})
     follow(room[name], fault, firmware(image), always=always)

@@ -305,7 +305,7 @@ def test_page_gives_the_board_code_and_is_well_formed() -> None:
 
 def test_the_page_is_plain_html5_that_runs_nothing() -> None:
     """Names of files, boards and probes may hold markup; the page knows no script, no handler and nothing from elsewhere."""
-    evil = '<script>alert(1)</script>"\'><img src=x onerror=alert(1)>&amp;--><b>.hex'
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;--><b>.hex"
     for last in (None, report_for("held-in-reset", evil)):
         facts = details.DriveFacts("9900", evil, evil, remount_count=7, url=f"javascript:{evil}", probe=evil, target=evil, last=last)
         page = mbed_htm.render(facts)
