@@ -172,6 +172,7 @@ class ApLock(msgspec.Struct, frozen=True):
         locked: value of the field that means locked.
         valid: ``(mask, value)`` that the status must show before the field means anything, or None.
         times: equal readings needed before it may be believed (blank Kinetis parts flicker while they loop in reset).
+        running: bit of the status that is 0 while the chip is in reset, or 0 where it tells nothing of that.
     """
 
     ap: int
@@ -180,6 +181,7 @@ class ApLock(msgspec.Struct, frozen=True):
     locked: int
     valid: tuple[int, int] | None = None
     times: int = 2
+    running: int = 0
 
     def is_locked(self, word: int) -> bool | None:
         """True or False as the port says; None where the status is not valid now."""

@@ -31,6 +31,7 @@ _MDM = ApLock(
     1,
     valid=(1 << 1 | 1 << 3, 1 << 1 | 1 << 3),  # FREADY and SYSRES (1 = out of reset): otherwise SYSSEC says nothing
     times=10,
+    running=1 << 3,  # SYSRES
 )
 _FSTAT = (
     Flag(0, "MGSTAT0", "the command failed its own check"),

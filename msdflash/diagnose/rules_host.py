@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from msdflash.chips.families import family_of_target
 from msdflash.diagnose.evidence import Evidence, is_register
 from msdflash.diagnose.finding import Finding
 from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, count, engine_said, found
@@ -38,6 +39,10 @@ _MALFORMED = re.compile(
 )
 _DRIVER_FAILED = re.compile(r"\bstlink: TypeError\b")
 _CANNOT = re.compile(r"requires a debug probe with SWD sequence capability|probe that does not support APv2 addresses", re.IGNORECASE)
+NO_SEQUENCES = frozenset({"stlink", "jlink"})
+"""Probe kinds whose driver cannot send SWD sequences (no ``Capability.SWD_SEQUENCE`` in pyOCD 0.46's probe/stlink_probe.py and
+probe/jlink_probe.py). An RP2040's ports share one line and want a selection first (RP2040 datasheet 2.3.4)."""
+
 _TOO_OLD = re.compile(r"unsupported, older firmware|firmware on the probe is outdated|minimum supported firmware", re.IGNORECASE)
 
 
@@ -177,10 +182,16 @@ def probe_interface_taken(e: Evidence) -> Finding | None:
 
 
 def probe_cannot_reach(e: Evidence) -> Finding | None:
-    """The engine's own table of what a driver can do."""
-    if not _CANNOT.search(e.text("engine.error")):
+    """The engine's own table of what a driver can do; or silence, and a named chip that only answers when its port is selected."""
+    if _CANNOT.search(e.text("engine.error")):
+        return found("probe-cannot-reach-chip", CERTAIN, engine_said(e))
+    if e.probe_kind not in NO_SEQUENCES or not e.silent or e.dp_ever:
         return None
-    return found("probe-cannot-reach-chip", CERTAIN, engine_said(e))
+    family = next((family for family in map(family_of_target, e.families) if family is not None), None)
+    if family is None or not family.targetsels:
+        return None
+    words = f"the target is set to {family.title}, whose debug port answers only once it is selected by a bit sequence"
+    return found("probe-cannot-reach-chip", LIKELY, words, "this kind of probe sends none", "the debug port did not answer")
 
 
 def _errno_words(e: Evidence) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from msdflash.diagnose.evidence import FAMILY, NO_NRESET, READS_NRESET, Evidence
 from msdflash.diagnose.finding import Confidence, Finding
 from msdflash.diagnose.rules_wires import LOW_SUPPLY, TOUCHED_TARGET, mute
-from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, found, level_words
+from msdflash.diagnose.words import CERTAIN, LIKELY, POSSIBLE, RULED_OUT, UNLIKELY, found, hex32, level_words
 
 S_RETIRE_ST = 1 << 24
 S_RESET_ST = 1 << 25
@@ -124,6 +124,20 @@ def _flickers(e: Evidence) -> bool:
     return len({word & mask == value for word in e.registers("lock.status")}) > 1
 
 
+def status_in_reset(e: Evidence) -> str:
+    """In words, where the maker's own access port said on each of its reads that the chip is in reset; "" else.
+
+    A part that loops in reset is out of it now and then, and these are more reads than it takes to meet that.
+    """
+    family = FAMILY.get(e.text("lock.family"))
+    if family is None or family.lock is None or not family.lock.running:
+        return ""
+    lock, words = family.lock, e.registers("lock.status")
+    if len(words) < lock.times or any(word & lock.running for word in words):
+        return ""
+    return f"access port {lock.ap} said on {len(words)} of {len(words)} reads that the chip is in reset (status {hex32(words[-1])})"
+
+
 def _core_words(p: ResetPicture) -> str:
     if not p.reads:
         return ""
@@ -165,6 +179,8 @@ def held_confidence(e: Evidence, p: ResetPicture) -> Confidence | None:
         return LIKELY if line else POSSIBLE
     if p.reads:
         return None if p.in_reset else RULED_OUT
+    if status_in_reset(e):
+        return LIKELY
     if e.dp_ever or not e.silent:
         return _held_without_core(e, line)
     if e.silent_in_reset:
@@ -195,6 +211,8 @@ def held_in_reset(e: Evidence) -> Finding | None:
     reasons = [_core_words(p), _catch_words(e, p), _line_words(p)]
     if confidence is not RULED_OUT:
         reasons.append(_blind_words(e, p))
+    if not p.reads:
+        reasons.append(status_in_reset(e))
     if e.rom_silent:
         reasons.append("the chip's boot ROM, which runs after each reset, answered nothing through its mailbox")
     if e.silent_in_reset and not p.reads and not p.line_low:

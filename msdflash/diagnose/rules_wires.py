@@ -135,7 +135,7 @@ def level_mismatch(e: Evidence) -> Finding | None:
     if e.vtref is not None and e.vtref > HIGH_SUPPLY and (e.silent or e.kind in TOUCHED_TARGET):
         return found(
             "level-mismatch",
-            POSSIBLE,
+            LIKELY if mute(e) else POSSIBLE,
             volts_words(e) + f"; a 3.3 V probe reaches its levels only up to {HIGH_SUPPLY} V",
             volts=f"{e.vtref:.2f}",
         )
@@ -255,10 +255,13 @@ def _link_errors(e: Evidence) -> Finding | None:
 
 
 def all_failed(e: Evidence) -> bool:
-    """Every single block got no answer at all: that is no noise, nobody is there."""
+    """Every single block got no answer at all, nor did picking the link up after one: that is no noise, nobody is there.
+
+    One disturbed word loses a block of 64: a chip on a bad link may lose all of them, and yet answer in between.
+    """
     cell = e.table("swd.errors")
     reads, errors, kinds = cell.get("reads"), cell.get("errors"), cell.get("kinds")
-    if not isinstance(kinds, dict) or not kinds or set(map(str, kinds)) - SILENCE:
+    if not isinstance(kinds, dict) or not kinds or set(map(str, kinds)) - SILENCE or cell.get("revived"):
         return False
     return is_register(reads) and is_register(errors) and errors >= 3 and errors * READ_BLOCK >= reads
 

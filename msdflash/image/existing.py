@@ -2,7 +2,8 @@
 
 Sources: Nordic SoftDevice headers (``nrf_sdm.h``: information structure at 0x2000 behind the MBR of 0x1000 bytes, magic 0x51B1E5DB at
 +4, size at +8, which counts from address 0; ``nrf_mbr.h``: boot loader address at 0xFF8), nRF52840 PS 4.4 (UICR.NRFFW[0] 0x10001014:
-boot loader address), nRF51 RM (UICR.BOOTLOADERADDR 0x10001014).
+boot loader address), nRF5 SDK ``nrf_dfu_utils.c`` (``nrf_dfu_bank0_start_addr``: the program begins on the first page
+behind that size), nRF51 RM (UICR.BOOTLOADERADDR 0x10001014).
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def _softdevice(image: Image, main: tuple[Segment, ...], memory_map: MemoryMap, 
         return ()
     end = int.from_bytes(info[8:12], "little")
     boot = memory_map.boot()
-    if boot is None or not INFO_AT < end <= boot.end - _VECTORS or end % 4:
+    if boot is None or not INFO_AT < end <= boot.end - max(boot.sector, _VECTORS) or end % 4:
         return ()  # the magic by chance: the size beside it is none
     first = main[0].address
     if first < _MBR:
@@ -114,16 +115,18 @@ def _softdevice(image: Image, main: tuple[Segment, ...], memory_map: MemoryMap, 
             first=first,
             softdevice_last=end - 1,
         )
+    page = boot.sector or 1
+    begin = -(-end // page) * page
     program = next((segment for segment in main if _is_program(segment, memory_map)), None)
     loaders = [_value(image, memory_map, address, read) for address in BOOTLOADER_AT]
-    starts = image.read(end, _VECTORS) or read(end, _VECTORS)
+    starts = image.read(begin, _VECTORS) or read(begin, _VECTORS)
     if program is not None and all(item in (None, _NONE) for item in loaders) and starts == b"\xff" * _VECTORS:
         raise ImageError(
             "softdevice-mismatch",
-            f"the SoftDevice in the chip starts the program at 0x{end:08X}, where flash is erased; "
+            f"the SoftDevice in the chip starts the program at 0x{begin:08X}, where flash is erased; "
             f"this one is linked to 0x{program.address:08X}",
             first=program.address,
-            program_address=end,
+            program_address=begin,
         )
     return ()
 

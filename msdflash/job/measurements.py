@@ -95,7 +95,7 @@ LADDER: tuple[Measurement, ...] = (
       ("swd.dpidr", "swd.ack", "engine.error"), 0.5,
       "power, wires and debug port; what came instead tells open, low and disturbed wires apart"),
     M(
-        "clock-sweep", Phase.SILENT, "DPIDR at 100 kHz, 1 MHz and 4 MHz; around the border between clean and not, 20 times more, by turns",
+        "clock-sweep", Phase.SILENT, "DPIDR at 50 and 100 kHz, 1 and 4 MHz; around the border 20 times more, by turns",
         ("swd.sweep", "swd.turns", "engine.error"), 1.5, "edges that are too slow for a clock; that nobody is there at any",
     ),
     M("nreset-silent", Phase.SILENT, "nRESET once more, connected", ("nreset.connected",), 0.1,
@@ -178,7 +178,7 @@ LADDER: tuple[Measurement, ...] = (
       "a flag that is new names what reset the chip"),
     M("link-errors", Phase.LINK, "64 words of the ROM table, 100 times", ("swd.errors", "probe.errno"), 2.0,
       "how often the wires make errors, and of which kind; that nobody answers any more"),
-    M("link-clocks", Phase.LINK, "after errors: the same words at 100 kHz, 1 MHz and 4 MHz, around the border 20 times more, by turns",
+    M("link-clocks", Phase.LINK, "after errors: the same words at 50 and 100 kHz, 1 and 4 MHz, around the border 20 times more, by turns",
       ("swd.sweep", "swd.turns"), 1.5, "that it is the clock: the highest one without errors"),
     M("target-voltage-after", Phase.LINK, "the target-voltage pin once more", ("vtref",), 0.2, "a supply that broke down under load",
       probes=_VOLTS),

@@ -80,7 +80,11 @@ READINGS: dict[str, ReadingKind] = {
     "swd.turns": _kind("list", "the same at the two clocks around the border, by turns, in time order: [clock in Hz, right, of how many]"),
     "swd.dpidr_under_reset": _kind("reg", "DPIDR while this probe holds nRESET low; null when silent", Effect.RESET),
     "swd.after_pulse": _kind("bool", "DPIDR came back after this probe let go of nRESET, on a port else silent", Effect.RESET),
-    "swd.errors": _kind("dict", "link errors (at most one a block of 64) counted over register reads: {reads, errors, kinds}"),
+    "swd.errors": _kind(
+        "dict",
+        "link errors (at most one a block of 64) counted over register reads: {reads, errors, kinds, revived}; revived: how often "
+        "the debug port answered when it was picked up after one",
+    ),
     "dp.power_ack": _kind("bool", "debug and system power-up acknowledged in DP CTRL/STAT within 100 ms"),
     "dp.power_ack_under_reset": _kind("bool", "the same while this probe holds nRESET low", Effect.RESET),
     "dp.ctrl_stat": _kind("reg", "DP CTRL/STAT"),

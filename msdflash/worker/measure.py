@@ -40,7 +40,7 @@ VC_HARDERR = 1 << 10
 HELD_PATIENCE = 1.2
 """Seconds to wait for a core in reset to come out by itself: a reset supervisor stretches by up to a second or so."""
 
-SWEEP_CLOCKS = (100_000, 1_000_000, 4_000_000)
+SWEEP_CLOCKS = (50_000, 100_000, 1_000_000, 4_000_000)
 
 
 def usb_failed(channel: Channel, trouble: Trouble) -> StepFailed:
@@ -257,7 +257,7 @@ def link_quality(channel: Channel, raw: RawTarget, blocks: int = 100, seconds: f
 
     Sets ``swd.errors``; returns the number of errors. Ends early when the probe itself is gone (then ``probe.errno`` is set).
     """
-    errors = done = 0
+    errors = done = revived = 0
     kinds: dict[str, int] = {}
     expected: list[int] | None = None
     end = time.monotonic() + seconds
@@ -276,7 +276,7 @@ def link_quality(channel: Channel, raw: RawTarget, blocks: int = 100, seconds: f
             if is_nonsense(error):  # the probe's fault, not the link's
                 return errors
             kind = trouble.ack or trouble.kind
-            pick_up(raw)
+            revived += pick_up(raw)
         else:
             if expected is None or words == expected:
                 expected = words
@@ -286,7 +286,7 @@ def link_quality(channel: Channel, raw: RawTarget, blocks: int = 100, seconds: f
         kinds[kind] = kinds.get(kind, 0) + 1
         if errors == done == _HOPELESS:
             break
-    channel.measure("swd.errors", {"reads": done * LINK_BLOCK, "errors": errors, "kinds": kinds})
+    channel.measure("swd.errors", {"reads": done * LINK_BLOCK, "errors": errors, "kinds": kinds, "revived": revived})
     return errors
 
 
@@ -294,11 +294,12 @@ LINK_BLOCK = 64
 _HOPELESS = 10
 
 
-def pick_up(raw: RawTarget) -> None:
-    """Make the link usable again after an error, as far as that goes: a line reset, else the probe's whole connection."""
+def pick_up(raw: RawTarget) -> bool:
+    """Make the link usable again after an error: a line reset, else the probe's whole connection. Whether the debug port answered."""
     for again in (raw.identify, raw.attach):
         with contextlib.suppress(Exception):
             again()
             raw.clear_sticky()
             if raw.power_up()[0]:
-                return
+                return True
+    return False

@@ -10,6 +10,7 @@ from pyocd.core.session import Session
 from pyocd.probe.debug_probe import DebugProbe
 
 from msdflash.job.order import Connection
+from msdflash.job.outcome import TargetFacts
 from msdflash.job.readings import Effect
 from msdflash.job.steps import Step
 from msdflash.worker import measure, probe
@@ -38,6 +39,8 @@ class ProbeJob:
 
     def _open(self) -> None:
         self.channel.begin(Step.OPEN, 15)
+        if self.connection.target:  # a port that stays silent can only be judged by what the user says stands behind it
+            self.channel.target = TargetFacts(name="", asked=self.connection.target)
         self.probe, self.session = probe.open_probe(self.channel, self.connection, self._project)
         if self.connection.frequency is not None:
             self.channel.measure("swd.clock", self.connection.frequency)

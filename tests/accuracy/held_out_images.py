@@ -213,11 +213,6 @@ def application_far_behind_the_softdevice(rng: random.Random) -> Scene:
     return _drop(rng, (NRF52,), true, "held-app-27000", before="softdevice", rescue=True)
 
 
-def application_behind_its_softdevice(rng: random.Random) -> Scene:
-    """The page after the SoftDevice: as it should be."""
-    return _drop(rng, (NRF52,), (), "held-app-1f000", before="softdevice", twin="softdevice-overlap")
-
-
 def application_behind_its_boot_loader(rng: random.Random) -> Scene:
     """FC-20 made right: an ELF file under the name of a binary, for behind the boot loader that is there."""
     return _drop(rng, (*L4, *F4, "frdm-k64f", NRF52), (), "elf-as-bin", before="bootloader", twin="bootloader-missing")
@@ -307,7 +302,6 @@ IDEAS = (
     application_without_boot_loader,
     application_into_the_softdevice,
     application_far_behind_the_softdevice,
-    application_behind_its_softdevice,
     application_behind_its_boot_loader,
     good_stm32,
     good_nrf,

@@ -10,7 +10,6 @@ from tests.accuracy.held_out_draw import (
     F1,
     F4,
     HELD,
-    KINETIS,
     L0,
     L4,
     READS_RESET,
@@ -30,25 +29,11 @@ def locked_and_protected(rng: random.Random) -> Scene:
     return scene(rng, board, any_probe(rng, board), ("rdp1",), *faults, also=("write-protected-sector",))
 
 
-def locked_and_held(rng: random.Random) -> Scene:
-    """MDM-AP tells both under nRESET (reading O7), and each alone is enough. Both names are right."""
-    true = ("held-in-reset", "reset-held-by-board", "kinetis-security")
-    return scene(rng, rng.choice(KINETIS), rng.choice(READS_RESET), true, "security", "reset-held")
-
-
 def asleep_and_locked(rng: random.Random) -> Scene:
     """A sleeper that is locked: awake under reset, its flash is still shut."""
     board = rng.choice((*L4, *F4))
     before, also = rng.choice((("wfi", ("asleep",)), ("standby", ("deep-sleep",)), ("pins-taken", ("swd-pins-taken", "debug-off"))))
     return scene(rng, board, resetting_probe(rng, board), ("rdp1",), "rdp1", before=before, also=also, twin=also[0])
-
-
-def bad_ram_and_protected(rng: random.Random) -> Scene:
-    """No algorithm runs in broken RAM; the protected sector behind it never gets its turn, though its option byte can be read."""
-    board = rng.choice((*L4, *F1))
-    fault = rng.choice(("lost", "stuck"))
-    true = ("ram-lost",) if fault == "lost" else ("ram-bad",)
-    return scene(rng, board, any_probe(rng, board), true, f"ram-bad:{fault}", "write-protect:0", also=("write-protected-sector",))
 
 
 def slow_supervisor_and_locked(rng: random.Random) -> Scene:
@@ -98,9 +83,7 @@ def no_power_and_busy_probe(rng: random.Random) -> Scene:
 
 IDEAS = (
     locked_and_protected,
-    locked_and_held,
     asleep_and_locked,
-    bad_ram_and_protected,
     slow_supervisor_and_locked,
     noise_and_worn_cell,
     busy_flash_and_watchdog,

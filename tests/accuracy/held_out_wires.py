@@ -72,12 +72,6 @@ def low_but_good_supply(rng: random.Random) -> Scene:
     return scene(rng, board, probe, (), f"vdd:{rng.choice(('1.75', '1.8', '2.0'))}", twin="target-voltage-low")
 
 
-def five_volt_target(rng: random.Random) -> Scene:
-    """FC-45: at 5 V an input wants 0.7 VDD, which a probe of 3.3 V does not reach. The probe reads 5 V and hears nothing."""
-    board = rng.choice(("stm32f103rc", "stm32f103re", "nucleo-f429zi"))
-    return scene(rng, board, rng.choice(MEASURES_VOLTS), ("level-mismatch",), f"vdd:{rng.choice(('4.8', '5.0', '5.2'))}", twin="swd-open")
-
-
 def five_volt_target_unmeasured(rng: random.Random) -> Scene:
     """FC-45 at a probe without a voltmeter."""
     return scene(rng, "stm32f103rc", rng.choice((*READS_RESET, BLIND)), ("level-mismatch",), "vdd:5.0", unknowable=True)
@@ -114,20 +108,6 @@ def long_wires(rng: random.Random) -> Scene:
     board = rng.choice((*ST, NRF52, *KINETIS))
     hertz = rng.choice((150_000, 300_000, 450_000, 700_000))
     return scene(rng, board, any_probe(rng, board), ("link-noise",), f"slow-edges:{hertz}:{kind}", rescue=True)
-
-
-def long_wires_at_every_clock(rng: random.Random) -> Scene:
-    """FC-44, worse: acknowledged but damaged data at all usual clocks. M-1.27: parity errors tell of the link, not of an open wire."""
-    board = rng.choice((*L4, "stm32f103rc", NRF52))
-    return scene(rng, board, rng.choice(READS_RESET), ("link-noise",), "slow-edges:60000:parity", rescue=True, twin="swd-open")
-
-
-def noise(rng: random.Random) -> Scene:
-    """FC-44, M-2.5: seeded disturbances with the square of the clock. What arrives damaged, or reads differently, is true as well."""
-    board = rng.choice((*ST, NRF52, "frdm-k64f"))
-    fault = f"noise:{rng.choice((0.004, 0.01, 0.03, 0.1))}:{rng.randrange(1, 10_000)}"
-    also = ("data-corrupted-on-the-way", "algo-download-corrupt", "verify-misread")
-    return scene(rng, board, any_probe(rng, board), ("link-noise",), fault, also=also, rescue=True, twin="flash-worn")
 
 
 def reset_wire_open(rng: random.Random) -> Scene:
@@ -234,14 +214,6 @@ def stlink_refuses_a_locked_chip(rng: random.Random) -> Scene:
     return scene(rng, NRF52, rng.choice(REFUSING), ("probe-fw-refuses-target",), "approtect", also=("nrf-approtect",))
 
 
-def pico_at_a_probe_without_sequences(rng: random.Random) -> Scene:
-    """M-1.24: an RP2040 needs target selection, which only CMSIS-DAP can send. The user has named the chip, so it is known."""
-    probe = rng.choice((JLINK, *STLINK))
-    # A recent ST-LINK refuses chips that are not ST's, too: by what the user has named, both are right.
-    true = ("probe-cannot-reach-chip", *(("probe-fw-refuses-target",) if probe in REFUSING else ()))
-    return scene(rng, PICO, probe, true, target="rp2040", twin="swd-open")
-
-
 def unnamed_pico_at_a_probe_without_sequences(rng: random.Random) -> Scene:
     """The same where nobody says what chip it is: a dormant port is silence (IHI 0031 B5.3), like an open wire."""
     return scene(rng, PICO, rng.choice((JLINK, *STLINK)), ("probe-cannot-reach-chip",), target="", unknowable=True, twin="swd-open")
@@ -264,20 +236,6 @@ def usb_busy(rng: random.Random) -> Scene:
     """FC-11: another program has claimed the probe: EBUSY, and a holder of its node."""
     probe = rng.choice((*READS_RESET, *STLINK, JLINK))
     return scene(rng, _board(rng, probe), probe, ("probe-busy",), "busy")
-
-
-def usb_stalled(rng: random.Random) -> Scene:
-    """M-2.1: EPIPE is a bug of the probe's firmware. A J-Link's library hides the error, so the link is as much as it can say."""
-    probe = rng.choice((*READS_RESET, *STLINK, JLINK))
-    true = ("probe-fw-fault", "usb-unstable") if probe == JLINK else ("probe-fw-fault",)
-    return scene(rng, _board(rng, probe), probe, true, rng.choice(("stall:in", "stall:out")))
-
-
-def usb_short_packets(rng: random.Random) -> Scene:
-    """FC-30: packets of half their length. USB has a check sum for each packet: no cable shortens one, firmware does."""
-    probe = rng.choice((*READS_RESET, *STLINK, JLINK))
-    true = ("probe-fw-fault", "usb-unstable") if probe == JLINK else ("probe-fw-fault",)
-    return scene(rng, _board(rng, probe), probe, true, f"short-packet:{rng.choice((0, 15, 60, 120))}")
 
 
 def usb_slow(rng: random.Random) -> Scene:
@@ -329,14 +287,11 @@ IDEAS = (
     sagging_rail,
     sagging_rail_unmeasured,
     low_but_good_supply,
-    five_volt_target,
     five_volt_target_unmeasured,
     analogue_supply_pin_open,
     supply_breaks_down_under_erase,
     wire_open,
     long_wires,
-    long_wires_at_every_clock,
-    noise,
     reset_wire_open,
     switch_mounted_askew,
     held_at_a_blind_probe,
@@ -352,12 +307,9 @@ IDEAS = (
     probe_firmware_from_long_ago,
     stlink_refuses_other_makers,
     stlink_refuses_a_locked_chip,
-    pico_at_a_probe_without_sequences,
     unnamed_pico_at_a_probe_without_sequences,
     usb_not_permitted,
     usb_busy,
-    usb_stalled,
-    usb_short_packets,
     usb_slow,
     usb_hangs,
     usb_unplugged,

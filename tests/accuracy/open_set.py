@@ -15,6 +15,7 @@ from msdflash.sim.boards import BOARDS
 from msdflash.sim.chips.life import family
 from msdflash.sim.scenarios import SCENARIOS
 from msdflash.sim.scripts import SCRIPTS
+from tests.accuracy import open_from_held_out
 from tests.accuracy.play import Draw, Scene
 
 ST = (
@@ -758,6 +759,7 @@ _IDEAS: tuple[Draw, ...] = (
 IDEAS: tuple[Draw, ...] = (
     *map(told_the_target, _IDEAS),
     nobody_names_the_target,
+    *open_from_held_out.IDEAS,
     *(field_case(number) for number in SCENARIOS),
 )
 """All of them."""

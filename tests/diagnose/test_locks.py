@@ -87,3 +87,16 @@ def test_a_chip_that_a_broken_job_left_locked_is_told_beside_the_cause() -> None
     assert result.first.cause != "kinetis-security", "that is what came of it, not why it failed"
     for words in ([OPEN] * 10, [IN_RESET] * 40, [LOCKED, OPEN] * 5, []):
         assert told("transfer", open_before | {"lock.after": words})[1].get("kinetis-security") != "certain"
+
+
+def test_a_port_that_says_reset_on_every_read_is_a_chip_held_in_reset() -> None:
+    """Whether it is locked as well cannot be told until it leaves reset; a part that loops is out of it now and then."""
+    shut = PORT | {"ap.csw": 0x0300_0000, "swd.ack": "fault"}
+    result, standing = told("no-ap", shut | {"lock.status": [IN_RESET] * 40})
+    assert standing["held-in-reset"] == "likely"
+    assert "kinetis-security" not in standing
+    assert result.first is not None
+    assert result.first.cause == "held-in-reset"
+    assert "40 of 40 reads" in " ".join(result.first.reasons)
+    for words in ([IN_RESET, OPEN] * 20, [IN_RESET] * 39 + [LOCKED], [IN_RESET] * 9, []):
+        assert told("no-ap", shut | {"lock.status": words})[1].get("held-in-reset") != "likely"

@@ -176,7 +176,7 @@ SCENES: tuple[Scene, ...] = (
     S("no-target-power", "likely", "no-dp", SILENT | {"vtref": 0.02}, ("vtref",), probe="stlink"),
     S("target-voltage-low", "likely", "no-dp", SILENT | {"vtref": 1.1}, ("vtref",), probe="jlink"),
     S("vtref-not-wired", "certain", "verify", ANSWERS | {"vtref": 0.0, "verify.first": DIFFERS}, ("vtref",), first=False, probe="stlink"),
-    S("level-mismatch", "possible", "no-dp", SILENT | {"vtref": 5.02}, ("kind",), first=False, probe="stlink"),
+    S("level-mismatch", "likely", "no-dp", SILENT | {"vtref": 5.02}, ("vtref",), probe="stlink"),
     S("swd-open", "possible", "no-dp", SILENT, ("kind",), first=False, target=""),
     S("swd-swapped", "possible", "no-dp", SILENT, ("kind",), first=False, target=""),
     S("chip-dead", "possible", "no-dp", SILENT, ("kind",), first=False, target=""),

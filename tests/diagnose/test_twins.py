@@ -478,3 +478,37 @@ def test_ram_that_a_program_wrote_to_after_a_watchdogs_reset_is_not_called_bad()
     result = diagnose(Outcome("1", failure=failure, readings=readings, probe=ProbeFacts("1", "cmsis-dap")))
     assert result.first is not None
     assert (result.first.cause, standing(result)["watchdog"], standing(result)["ram-bad"]) == ("watchdog", "likely", "possible")
+
+
+def test_a_chip_that_answers_between_lost_blocks_is_not_lost() -> None:
+    """At one disturbed word in ten, no block of 64 comes through; the debug port answers all the same when the link is picked up."""
+    noisy = {"reads": 640, "errors": 10, "kinds": {"no-ack": 8, "ack-0": 2}, "revived": 7}
+    lost = CORE_HELD | {"core.dhcsr": [RUNS] * 2, "swd.ack": "no-ack"}
+    told = standing(job("cmsis-dap", "transfer", lost | {"swd.errors": noisy}, step=Step.PROGRAM))
+    assert "target-lost" not in told
+    assert told["link-noise"] == "likely"
+    gone = standing(job("cmsis-dap", "transfer", lost | {"swd.errors": noisy | {"revived": 0}}, step=Step.PROGRAM))
+    assert gone["target-lost"] == "certain"
+    assert gone["link-noise"] == "possible"
+
+
+def test_five_volts_and_silence_are_levels_and_no_open_wire() -> None:
+    for volts, sure in ((5.2, "likely"), (3.72, "likely"), (3.3, None)):
+        result = job("jlink", "no-dp", SILENT | {"vtref": volts})
+        assert standing(result).get("level-mismatch") == sure
+        assert result.first is not None
+        assert (result.first.cause == "level-mismatch") is (sure is not None)
+    assert standing(job("jlink", "no-ap", {"swd.dpidr": DP, "vtref": 5.2}))["level-mismatch"] == "possible"
+    # A probe that cannot measure it says nothing, whatever was sent.
+    assert standing(job("cmsis-dap", "no-dp", SILENT | {"vtref": 5.2}))["level-mismatch"] == "possible"
+
+
+def test_a_port_that_must_be_selected_is_silent_at_a_probe_without_sequences() -> None:
+    for probe in ("stlink", "jlink"):
+        result = job(probe, "no-dp", SILENT | {"vtref": 3.3}, target="rp2040")
+        assert result.first is not None
+        assert (result.first.cause, str(result.first.confidence)) == ("probe-cannot-reach-chip", "likely")
+        assert "probe-cannot-reach-chip" not in standing(job(probe, "no-dp", SILENT | {"vtref": 3.3}, target="stm32l475xg"))
+        assert "probe-cannot-reach-chip" not in standing(job(probe, "no-dp", SILENT | {"vtref": 3.3}, target=""))
+    for probe in ("cmsis-dap", "picoprobe"):
+        assert "probe-cannot-reach-chip" not in standing(job(probe, "no-dp", SILENT, target="rp2040"))

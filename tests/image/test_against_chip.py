@@ -169,7 +169,7 @@ def test_option_bytes_are_never_written() -> None:
             assert check_locks(image((end, b"\0"), (first - 4, bytes(4))), chip) == ()
 
 
-NRF_FLASH = Region("flash", "flash", 0, 0x100000, boot=True)
+NRF_FLASH = Region("flash", "flash", 0, 0x100000, boot=True, sector=0x1000)
 NRF_RAM = Region("ram", "ram", 0x2000_0000, 0x40000)
 NRF_MAP = MemoryMap((NRF_FLASH, Region("uicr", "flash", 0x1000_1000, 0x400), NRF_RAM))
 
@@ -231,6 +231,10 @@ def test_a_program_for_another_softdevice() -> None:
     assert (cause, facts["first"], facts["softdevice_last"]) == ("softdevice-overlap", 0x26000, 0x26FFF)
     cause, facts = refused(lambda: existing(app, *softdevice(0x25000)))
     assert (cause, facts["first"], facts["program_address"]) == ("softdevice-mismatch", 0x26000, 0x25000)
+    # A size that is no whole number of pages: the program stands on the next one.
+    assert existing(app, *softdevice(0x25BF0)) == ()
+    cause, facts = refused(lambda: existing(image((0x27000, program(0x27000))), *softdevice(0x25BF0)))
+    assert (cause, facts["program_address"]) == ("softdevice-mismatch", 0x26000)
     assert existing(app, *softdevice(0x25000), (0x25000, program(0x25000))) == ()
     assert existing(app, *softdevice(0x25000), (0x1000_1014, word(0xF8000)), (0xF8000, program(0xF8000))) == ()
     assert existing(image((0, program(0))), *softdevice(0x26000))[0].startswith("the SoftDevice")

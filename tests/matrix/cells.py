@@ -146,7 +146,7 @@ def refused(board: str, probe: str) -> frozenset[str]:
     if "stlink" in probe and probe != "stlink-v2-j34" and not BOARDS[board].st_chip:
         return frozenset({"probe-fw-refuses-target"})
     if board == "pico" and "stlink" in probe:  # no command selects one of its debug ports
-        return frozenset({"swd-silent"})
+        return frozenset({"swd-silent", "probe-cannot-reach-chip"})
     if board == "pico" and probe == "jlink":  # pyOCD's driver sends no bit sequences, and one of them chooses the port (RP2040 2.3.4)
         return frozenset({"probe-cannot-reach-chip"})
     if board == "nrf52840-dk-v3":  # shut since the factory, until firmware opens it (nRF52840 PS 4.8.1, build code Fx0)
