@@ -17,13 +17,12 @@ What was changed since it was first written, and why:
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,7 @@ from msdflash.sim import client
 from msdflash.sim.boards import BOARDS
 from msdflash.sim.contents import BEFORE, CONTENTS, base, lay_down
 from msdflash.sim.spec import parse
+from tests.main_path.stage import variables
 
 COMPLETED = {"lpc1768": (0x1C, 0x20), "k64f": (0x400, 0x410), "kl25z": (0x400, 0x410)}
 """Where an image is completed on purpose and told: the boot ROM's checksum, and a flash configuration field that stays open."""
@@ -330,21 +330,6 @@ def drawn(ideas: Iterable[Draw], seed: int, times: int) -> list[Scene]:
             scene = idea(random.Random(f"{seed} {name} {turn}"))
             scenes.append(msgspec.structs.replace(scene, name=f"{name.replace('_', '-')}#{turn + 1}"))
     return scenes
-
-
-@contextmanager
-def variables(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables for the time of a block."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def as_json(played: Iterable[Played]) -> list[Any]:

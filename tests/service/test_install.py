@@ -228,7 +228,7 @@ def test_every_system_installs_and_uninstalls_below_a_root(tmp_path: Path, platf
 
 
 def test_a_program_that_the_service_cannot_see_is_refused() -> None:
-    for path in ("/home/ann/.local/bin/msdflash", "/root/msdflash", "/tmp/venv/bin/msdflash"):
+    for path in ("/home/ann/.local/bin/msdflash", "/root/msdflash", "/tmp/anywhere/bin/msdflash"):
         with pytest.raises(UsageError, match="--program"):
             check_program((path,))
     check_program(("/opt/msdflash/bin/msdflash",))

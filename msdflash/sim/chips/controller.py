@@ -8,6 +8,7 @@ Operations are over at once; the time that they would take is added up in ``Soc.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from msdflash.sim.ap import Stall
@@ -44,7 +45,7 @@ class KeyLock:
         return self._step == 0
 
 
-class FlashController(RegisterPage):
+class FlashController(RegisterPage, ABC):
     """Base of the families' controllers.
 
     Attributes:
@@ -99,38 +100,38 @@ class FlashController(RegisterPage):
 
     # --- what a family says ------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def goes_through(self, offset: int, size: int, value: int) -> bool:
         """Whether the raw store does what the controller would do; then its flags are set as well. Guarded blocks never come here."""
-        raise NotImplementedError
 
+    @abstractmethod
     def program(self, offset: int, size: int, value: int) -> None:
         """One store to the array, by the family's rules."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reset_registers(self) -> None:
         """Registers to their reset values, out of ``loaded`` where they show options."""
-        raise NotImplementedError
 
+    @abstractmethod
     def protected(self, sector: int) -> bool:
         """Write protection of a page or sector by the options in force."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_protected(self, sector: int) -> None:
         """Change ``options`` so that the page or sector is write-protected."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_level_one(self) -> None:
         """Change ``options`` to read protection level 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def show_busy(self, busy: bool) -> None:
         """Show the busy flag of :attr:`busy_bank`, or no longer."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def level_one(self) -> bool:
         """Read protection level 1 is in force."""
-        raise NotImplementedError
 
     def bank(self, _offset: int) -> int:
         """The bank that holds an offset."""
@@ -219,9 +220,9 @@ class FlashController(RegisterPage):
         self._shut(self.level_one and self.intruded)
         self.refresh()
 
+    @abstractmethod
     def show_options(self) -> None:
         """Show ``loaded`` in the option registers."""
-        raise NotImplementedError
 
     # --- stores of the processor, see msdflash.sim.cpu.StoreWatcher ----------------------------------------------------
 
