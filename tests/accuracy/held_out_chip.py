@@ -214,7 +214,8 @@ def one_write_refused(rng: random.Random) -> Scene:
 
 def other_chip_soldered(rng: random.Random) -> Scene:
     """FC-31, FC-77: silicon against what the drive is set up for, by the identity register or, between makers, by the debug port and
-    processor. What follows from it, less RAM or foreign instructions, is true as well."""
+    processor. What follows from it, less RAM or foreign instructions, is true as well; and a Kinetis that was soldered on is blank, so it
+    locks up and resets itself for ever (docs/bench.md, chips of other makers)."""
     board, chip = rng.choice(
         (
             ("nucleo-l476rg", "stm32l433"),
@@ -231,7 +232,9 @@ def other_chip_soldered(rng: random.Random) -> Scene:
             ("frdm-kl25z", "k64f"),
         )
     )
-    also = ("ram-smaller", "algo-wrong-architecture")
+    also: tuple[str, ...] = ("ram-smaller", "algo-wrong-architecture")
+    if board.startswith("frdm"):
+        also += ("reset-loop", "lockup-reset")
     return scene(rng, board, any_probe(rng, board), ("wrong-target",), f"other-chip:{chip}", target=TARGETS[board], also=also)
 
 
