@@ -14,7 +14,6 @@ OBSERVED: dict[str, str] = {
     "debug-power-not-acknowledged": "bench: a program that stops the clocks",
     "deep-sleep": "bench: a program that goes to standby, told as possible",
     "flash-chip-silent": "bench fault qspi-open",
-    "flash-unchanged": "bench fault write-protect, on an nRF51822",
     "flash-worn": "bench fault bad-cell",
     "held-in-reset": "bench faults reset-held and probe-stuck-reset",
     "image-bad-vectors": "field case FC-16 on the bench",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from msdflash.diagnose.finding import Confidence, Diagnosis
@@ -512,3 +513,17 @@ def test_a_port_that_must_be_selected_is_silent_at_a_probe_without_sequences() -
         assert "probe-cannot-reach-chip" not in standing(job(probe, "no-dp", SILENT | {"vtref": 3.3}, target=""))
     for probe in ("cmsis-dap", "picoprobe"):
         assert "probe-cannot-reach-chip" not in standing(job(probe, "no-dp", SILENT, target="rp2040"))
+
+
+def test_the_same_error_each_time_is_no_noise() -> None:
+    """A chip that went to sleep or lost its supply, behind a probe with a code of its own for that."""
+    readings = (
+        Reading("probe.kind", "stlink"),
+        Reading("swd.dpidr", 0x6BA02477),
+        Reading("swd.errors", {"reads": 640, "errors": 10, "kinds": {"stlink-22": 10}, "revived": 0}),
+    )
+    outcome = Outcome("1", failure=Failure(Step.MEASURE, "transfer", "reading the core's state failed"), readings=readings)
+    assert all(finding.cause != "link-noise" or finding.confidence.rank > 1 for finding in diagnose(outcome).findings)
+    mixed = Reading("swd.errors", {"reads": 640, "errors": 10, "kinds": {"stlink-22": 6, "stlink-19": 4}, "revived": 0})
+    again = msgspec.structs.replace(outcome, readings=(*readings[:2], mixed))
+    assert any(finding.cause == "link-noise" and finding.confidence.rank <= 1 for finding in diagnose(again).findings)
