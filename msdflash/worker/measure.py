@@ -101,7 +101,7 @@ def sweep(
     read: Callable[[], object],
     what: str,
     left: Callable[[], float],
-    repair: Callable[[], None] | None = None,
+    repair: Callable[[], object] | None = None,
 ) -> None:
     """Sets ``swd.sweep``: how many reads came right at each clock. Leaves the clock at its highest clean value, or at 1 MHz.
 
@@ -154,7 +154,7 @@ def _border(counts: dict[int, list[int]]) -> list[int]:
     return [min(dirty), max(clean)] if max(clean) < min(dirty) else sorted(counts, reverse=True)
 
 
-def _comes_right(probe: DebugProbe, clock: int, read: Callable[[], object], repair: Callable[[], None] | None) -> bool:
+def _comes_right(probe: DebugProbe, clock: int, read: Callable[[], object], repair: Callable[[], object] | None) -> bool:
     try:
         probe.set_clock(clock)
         read()
