@@ -14,6 +14,7 @@ from msdflash.diagnose.causes import CATALOGUE
 from msdflash.diagnose.evidence import ANSWERED_ACKS, Evidence, is_register
 from msdflash.diagnose.finding import Confidence, Diagnosis
 from msdflash.diagnose.rules_wires import all_failed
+from msdflash.diagnose.words import hertz
 from msdflash.job.order import Connection
 from msdflash.job.outcome import Outcome
 
@@ -132,11 +133,6 @@ def by_hint(rung: str, connection: Connection, frequency: int | None) -> Step | 
     if known is ONE_PAGE:
         return Step(known, msgspec.structs.replace(connection, one_page=True))
     return None
-
-
-def hertz(value: int) -> str:
-    """``200 kHz``."""
-    return f"{value / 1_000_000:g} MHz" if value >= 1_000_000 else f"{value / 1_000:g} kHz"
 
 
 _WAY_AROUND = frozenset({"link-noise"})
